@@ -1,0 +1,207 @@
+"""Settings from the environment, read once. Nonsense stops the start with name, value and remedy.
+
+`VARIABLES` is the whole list; the README's table is checked against it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class BadSetting(SystemExit):
+    """An environment variable cannot be used; the process ends with exit code 2."""
+
+    def __init__(self, name: str, value: str, expected: str) -> None:
+        super().__init__(2)
+        self.text = f"{name} is {value!r}; expected {expected}. Change it and start again."
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One setting: how it is read, what it is when absent, and what it does."""
+
+    name: str
+    default: str
+    expected: str
+    parse: Callable[[str], Any]
+    help: str
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _flag(value: str) -> bool:
+    return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}[
+        value.lower()
+    ]
+
+
+def _count(value: str) -> int:
+    number = int(value)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _size(value: str) -> int:
+    found = re.fullmatch(r"(\d+) ?(|KiB|MiB|GiB)", value)
+    if not found or not int(found[1]):
+        raise ValueError
+    return int(found[1]) * 1024 ** ["", "KiB", "MiB", "GiB"].index(found[2])
+
+
+def _port(value: str) -> int:
+    number = int(value)
+    if not 0 <= number <= 65535:
+        raise ValueError
+    return number
+
+
+def _names(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _folder(value: str) -> Path:
+    return Path(value).expanduser().absolute()
+
+
+def _level(value: str) -> str:
+    return {"debug": "DEBUG", "info": "INFO", "warning": "WARNING", "error": "ERROR"}[value.lower()]
+
+
+def _database(value: str) -> dict[str, Any]:
+    return database(value)
+
+
+def _redis(value: str) -> str:
+    if value and urlsplit(value).scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError
+    return value
+
+
+FLAG = "1 or 0"
+SIZE = "a size in bytes, or with KiB, MiB or GiB"
+COUNT = "a whole number above 0"
+
+VARIABLES = (
+    Variable("DATABASE_URL", "", "sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME",
+             _database, "The database of the log; SQLite in `EVDEBUG_DATA` when empty."),
+    Variable("REDIS_URL", "", "redis://HOST:PORT/DB", _redis,
+             "Redis for sockets and tasks across processes; in-process when empty."),
+    Variable("EVDEBUG_DATA", "data", "a folder", _folder,
+             "Folder for the SQLite log and the secret key."),
+    Variable("EVDEBUG_HOST", "127.0.0.1", "an address", _text, "Address `up` listens on."),
+    Variable("EVDEBUG_PORT", "8000", "a port, 0 to 65535", _port, "Port `up` listens on."),
+    Variable("EVDEBUG_ALLOWED_HOSTS", "", "host names, separated by commas", _names,
+             "Names the pages may be reached under, besides this machine's own."),
+    Variable("EVDEBUG_SECRET_KEY", "", "a text of 50 characters or more", _text,
+             "Signs sessions and links; made and kept in `EVDEBUG_DATA` when empty."),
+    Variable("EVDEBUG_TLS", "0", FLAG, _flag,
+             "1 behind a proxy that speaks HTTPS: cookies are marked secure and the proxy's "
+             "`X-Forwarded-Proto` is believed."),
+    Variable("EVDEBUG_DEBUG", "0", FLAG, _flag, "1 shows Django's error pages; never on a network."),
+    Variable("EVDEBUG_LOG_LEVEL", "info", "debug, info, warning or error", _level,
+             "How much is logged to stderr."),
+    Variable("EVDEBUG_MAX_BODY", "32 MiB", SIZE, _size,
+             "Most a request may hold, decompressed; NDJSON is read as a stream and not bound by it."),
+    Variable("EVDEBUG_MAX_EVENT", "16 MiB", SIZE, _size, "Most one event or line may hold."),
+    Variable("EVDEBUG_MAX_BATCH", "10000", COUNT, _count, "Most events in one batch request."),
+    Variable("EVDEBUG_QUEUE_EVENTS", "50000", COUNT, _count,
+             "Most events waiting to be written; more are answered with 429."),
+    Variable("EVDEBUG_QUEUE_BYTES", "128 MiB", SIZE, _size,
+             "Most bytes waiting to be written; more are answered with 429."),
+    Variable("EVDEBUG_KEY_RATE", "0", "a whole number, 0 for no limit", int,
+             "Most requests a second of one key at the doors; more are answered with 429."),
+    Variable("EVDEBUG_SESSION_DAYS", "14", COUNT, _count, "Days a sign-in lasts."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The settings as read. `values` maps each variable's name to its parsed value."""
+
+    values: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+
+def read(environ: Mapping[str, str] = os.environ) -> Environment:
+    """Return every setting, parsed.
+
+    raises  BadSetting for a value that cannot be used and for an EVDEBUG_ name nobody reads
+    """
+    known = {variable.name for variable in VARIABLES} | {"EVDEBUG_REQUIRE_SERVICES"}
+    for name, value in environ.items():
+        if name.startswith("EVDEBUG_") and name not in known:
+            near = ", ".join(sorted(known))
+            raise BadSetting(name, value, f"no such setting; there are {near}")
+    values = {}
+    for variable in VARIABLES:
+        value = environ.get(variable.name) or variable.default
+        try:
+            values[variable.name] = variable.parse(value)
+        except (ValueError, KeyError) as error:
+            raise BadSetting(variable.name, value, variable.expected) from error
+    return Environment(values)
+
+
+def database(url: str) -> dict[str, Any]:
+    """Return Django's settings for a database URL; {} for an empty one.
+
+    raises  ValueError for a scheme other than sqlite and postgresql, or without a name
+    """
+    if not url:
+        return {}
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        if not parts.path.strip("/"):
+            raise ValueError
+        return sqlite(Path(unquote(parts.path[1:] if parts.path.startswith("//") else parts.path)))
+    if parts.scheme not in {"postgresql", "postgres"} or not parts.path.strip("/"):
+        raise ValueError
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path[1:]),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": unquote(parts.hostname or ""),
+        "PORT": str(parts.port or ""),
+        "CONN_MAX_AGE": 600,
+        "CONN_HEALTH_CHECKS": True,
+        # A server that is gone without a word must not hold a request for minutes.
+        "OPTIONS": {"connect_timeout": 5, "tcp_user_timeout": 30_000} | dict(parse_qsl(parts.query)),
+    }
+
+
+def sqlite(path: Path) -> dict[str, Any]:
+    """Return Django's settings for a SQLite file, durable and safe for concurrent writers.
+
+    FULL because in WAL mode NORMAL answers before the disk has the commit; IMMEDIATE because a
+    transaction that starts reading and then writes fails when another wrote in between.
+    """
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": str(path),
+        "OPTIONS": {
+            "timeout": 30,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": (
+                "PRAGMA page_size=8192;PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;"
+                "PRAGMA cache_size=-65536;PRAGMA temp_store=MEMORY;PRAGMA journal_size_limit=67108864;"
+                "PRAGMA wal_autocheckpoint=4000"
+            ),
+        },
+    }
