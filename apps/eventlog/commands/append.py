@@ -1,0 +1,217 @@
+"""The only way into the log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from zlib import crc32
+
+import msgspec
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, transaction
+
+from apps.eventlog import seen, store
+from apps.eventlog.commands import names, remember, resolve
+from apps.eventlog.commands.repeats import Repeats
+from apps.eventlog.envelope import Envelope
+from apps.eventlog.errors import LogUnavailable, UnknownTimeline, WrongRevision
+from apps.eventlog.memory import Memory
+from apps.eventlog.places import BITS, Line
+from apps.eventlog.signals import appended
+
+MINUTE, HOUR = 60_000_000, 3_600_000_000  # µs
+ALL = 0  # the lane of the sums
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """What an append did. `positions[i]` is that of envelope i, or of its first occurrence."""
+
+    head: int
+    positions: list[int]
+    stored: int
+    duplicates: int
+    conflicts: dict[int, int]  # index -> position of the earlier event with other content
+
+
+def append(
+    line: Line | int,
+    envelopes: Sequence[Envelope],
+    *,
+    expected: Mapping[str, int] | None = None,
+    now: int | None = None,
+) -> Appended:
+    """Write `envelopes` in the given order, all or none, and return what happened.
+
+    Events whose source, id and content the timeline already holds are not stored again but
+    counted on the first occurrence, so a bus may deliver twice. The same source and id with other
+    content is stored and flagged. `expected` maps stream to the revision the writer last saw (-1:
+    no stream). `now` is the recording time in µs, for tests and benchmarks.
+
+    May be called inside a transaction that also holds a cursor or rejects; `signals.appended` is
+    sent after its commit. Memory is bounded by the batch: callers keep batches below ~10 000.
+
+    raises  UnknownTimeline; WrongRevision; LogUnavailable when the database fails, and then
+            nothing was stored as far as this transaction is concerned
+    """
+    timeline = line if isinstance(line, int) else line.timeline
+    with _available(), transaction.atomic():
+        row = lock(timeline)
+        memory = remember.memory_of(row)
+        remember.in_use(memory)
+        batch = Batch(row, memory, now if now is not None else time.time_ns() // 1000)
+        batch.take(envelopes, expected or {})
+        batch.write()
+    return Appended(
+        row.head + len(batch.rows), batch.positions, len(batch.rows),
+        len(envelopes) - len(batch.rows), batch.repeats.conflicts,
+    )  # fmt: skip
+
+
+class Row(msgspec.Struct, frozen=True):
+    """The locked row of a timeline."""
+
+    timeline: int
+    system: int
+    head: int
+    log_time: int | None
+    base: int
+    parent: int | None
+    born: object
+
+
+def lock(timeline: int) -> Row:
+    """Lock a timeline until the end of the transaction and return it as it is now."""
+    clause = "" if store.sqlite() else " FOR UPDATE"
+    rows = store.fetch(
+        "SELECT id, system_id, head, log_time, base, parent_id, created_at FROM eventlog_timeline"
+        f" WHERE id = %s{clause}",
+        [timeline],
+    )
+    if not rows:
+        raise UnknownTimeline("", timeline)
+    return Row(*rows[0])
+
+
+@contextmanager
+def _available() -> Iterator[None]:
+    try:
+        yield
+    except (DataError, IntegrityError):
+        raise  # ours to mend: what reaches the log was checked before
+    except (DatabaseError, InterfaceError) as error:
+        raise LogUnavailable(f"The log cannot be written: {error}") from error
+
+
+class Batch:
+    """One append under way: the rows to write, and what goes along with them."""
+
+    def __init__(self, row: Row, memory: Memory, now: int) -> None:
+        self.row, self.memory, self.now = row, memory, now
+        self.rows: list[list[object]] = []
+        self.positions: list[int] = []
+        self.log_time = row.log_time if row.log_time is not None else -(1 << 62)
+        self.repeats = Repeats(row, memory)
+        self.causes = resolve.Causes(row, memory)
+        self.digests: list[int] = []
+        self.rollups: dict[tuple[int, int], list[int]] = {}  # (lane, minute) -> sums
+
+    def take(self, envelopes: Sequence[Envelope], expected: Mapping[str, int]) -> None:
+        """Turn envelopes into rows, in order."""
+        packed = [seen.pack_id(e.id) for e in envelopes]
+        digests = [seen.id_digest(p) for p in packed]
+        seed = self.memory.seed
+        identities = [
+            seen.identity_digest(p, seed(e.source)) for p, e in zip(packed, envelopes, strict=True)
+        ]
+        names.prepare(self.row, self.memory, envelopes, expected)
+        self._expect(expected)
+        self.repeats.prepare(digests, identities)
+        self.causes.prepare(envelopes, digests)
+        for index, envelope in enumerate(envelopes):
+            earlier = self.repeats.of(index, envelope, packed[index], identities[index], self.rows)
+            if earlier is not None:
+                self.positions.append(earlier)
+            else:
+                self._add(envelope, packed[index], digests[index], identities[index])
+
+    def _expect(self, expected: Mapping[str, int]) -> None:
+        for stream, revision in expected.items():
+            actual = self.memory.revisions.get(self.memory.streams.get(stream, 0), -1)
+            if actual != revision:
+                raise WrongRevision(stream=stream, expected=revision, actual=actual)
+
+    def _add(self, e: Envelope, packed: bytes, digest: int, identity: int) -> None:
+        memory = self.memory
+        lane = memory.lanes[e.kind, e.type, e.source, e.channel, e.tap, e.content_type]
+        stream = revision = None
+        if e.stream:
+            stream = memory.streams[e.stream]
+            revision = memory.revisions[stream] = memory.revisions.get(stream, -1) + 1
+        position = self.row.head + len(self.rows) + 1
+        cause = self.causes.of(e, position)
+        correlation = memory.correlations[e.correlation] if e.correlation else None
+        if correlation is None and cause is not None and e.kind == "delivery":
+            correlation = self.causes.correlation(cause)
+        at = self.now if e.time is None else e.time
+        self.log_time = max(self.log_time, min(at, self.now))
+        checksum = crc32(e.data, crc32(e.metadata, crc32(packed)))
+        row = [
+            self.row.timeline << BITS | position, at, self.now, self.log_time, cause, correlation,
+            stream, lane, revision, checksum - (checksum >> 31 << 32), packed,
+            e.partition, e.offset, e.key, e.metadata, e.data,
+        ]  # fmt: skip
+        self.rows.append(row)
+        self.digests.append(digest)
+        self.positions.append(position)
+        memory.tail.add(digest, identity, correlation)
+        if cause is None and e.causation:
+            self.causes.wait(e, row)
+        self.causes.arrived(digest, e.source, position, correlation)
+        minute = self.log_time // MINUTE
+        sums = self.rollups.get((lane, minute))
+        if sums is None:
+            sums = self.rollups[lane, minute] = [0, 0, position]
+        sums[0] += 1
+        if lane in memory.failures:
+            sums[1] += 1
+
+    def write(self) -> None:
+        """Write everything; nothing is visible before the commit."""
+        if self.rows:
+            store.insert_events(self.rows)  # type: ignore[arg-type]
+            store.execute_many(store.ADD_ROLLUP, self._sums())
+            head = self.row.head + len(self.rows)
+            store.execute(
+                "UPDATE eventlog_timeline SET head = %s, log_time = %s WHERE id = %s",
+                [head, self.log_time, self.row.timeline],
+            )
+            timeline = self.row.timeline
+            # Robust: the log takes events even when those who watch it are down.
+            transaction.on_commit(
+                lambda: appended.send_robust(sender=None, timeline=timeline, head=head) and None,
+                robust=True,
+            )
+        self.repeats.write()
+        self.causes.write(self.rows, self.digests)
+        remember.seal(self.row, self.memory)
+        self.memory.trim()
+
+    def _sums(self) -> list[tuple[int, ...]]:
+        """Return the rollup rows: each minute and hour, each lane and the sum of all."""
+        sums: dict[tuple[int, int, int], list[int]] = {}
+        for (lane, minute), (count, failed, first) in self.rollups.items():
+            hour = minute * MINUTE // HOUR
+            for key in (
+                (60, lane, minute),
+                (60, ALL, minute),
+                (3600, lane, hour),
+                (3600, ALL, hour),
+            ):
+                total = sums.setdefault(key, [0, 0, first])
+                total[0] += count
+                total[1] += failed
+                total[2] = min(total[2], first)
+        return [
+            (self.row.timeline, span, lane, bucket, *total)
+            for (span, lane, bucket), total in sums.items()
+        ]
