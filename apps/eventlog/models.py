@@ -8,7 +8,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 
 
-class Key(models.BigIntegerField):
+class Key(models.BigIntegerField):  # type: ignore[type-arg]
     """A 64-bit primary key that SQLite uses as its rowid: one b-tree less per event."""
 
     def db_type(self, connection: Any) -> str:

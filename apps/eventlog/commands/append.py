@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 from zlib import crc32
 
 import msgspec
@@ -16,7 +17,7 @@ from apps.eventlog.commands.repeats import Repeats
 from apps.eventlog.envelope import Envelope
 from apps.eventlog.errors import LogUnavailable, UnknownTimeline, WrongRevision
 from apps.eventlog.memory import Memory
-from apps.eventlog.places import BITS, Line
+from apps.eventlog.places import BITS, MASK, Line
 from apps.eventlog.signals import appended
 
 MINUTE, HOUR = 60_000_000, 3_600_000_000  # µs
@@ -107,32 +108,33 @@ class Batch:
 
     def __init__(self, row: Row, memory: Memory, now: int) -> None:
         self.row, self.memory, self.now = row, memory, now
-        self.rows: list[list[object]] = []
+        self.rows: list[tuple[Any, ...]] = []
         self.positions: list[int] = []
         self.log_time = row.log_time if row.log_time is not None else -(1 << 62)
         self.repeats = Repeats(row, memory)
         self.causes = resolve.Causes(row, memory)
         self.digests: list[int] = []
-        self.rollups: dict[tuple[int, int], list[int]] = {}  # (lane, minute) -> sums
+        self.rollups: dict[tuple[int, int], list[int]] = {}  # (lane, minute) -> count, first
 
     def take(self, envelopes: Sequence[Envelope], expected: Mapping[str, int]) -> None:
         """Turn envelopes into rows, in order."""
         packed = [seen.pack_id(e.id) for e in envelopes]
         digests = [seen.id_digest(p) for p in packed]
-        seed = self.memory.seed
-        identities = [
-            seen.identity_digest(p, seed(e.source)) for p, e in zip(packed, envelopes, strict=True)
-        ]
+        seed, identity = self.memory.seed, seen.identity_digest
+        identities = [identity(p, seed(e.source)) for p, e in zip(packed, envelopes, strict=True)]
         names.prepare(self.row, self.memory, envelopes, expected)
         self._expect(expected)
-        self.repeats.prepare(digests, identities)
-        self.causes.prepare(envelopes, digests)
-        for index, envelope in enumerate(envelopes):
-            earlier = self.repeats.of(index, envelope, packed[index], identities[index], self.rows)
-            if earlier is not None:
-                self.positions.append(earlier)
-            else:
-                self._add(envelope, packed[index], digests[index], identities[index])
+        if self.repeats.find(envelopes, packed, digests, identities):
+            again = self.repeats.stored.keys() | self.repeats.inner.keys()
+            new = [index for index in range(len(envelopes)) if index not in again]
+            packed = [packed[i] for i in new]
+            digests, identities = [digests[i] for i in new], [identities[i] for i in new]
+            self._build([envelopes[i] for i in new], packed, digests, identities)
+            self._number(len(envelopes), new)
+        else:
+            self._build(envelopes, packed, digests, identities)
+            head = self.row.head
+            self.positions = list(range(head + 1, head + len(envelopes) + 1))
 
     def _expect(self, expected: Mapping[str, int]) -> None:
         for stream, revision in expected.items():
@@ -140,45 +142,58 @@ class Batch:
             if actual != revision:
                 raise WrongRevision(stream=stream, expected=revision, actual=actual)
 
-    def _add(self, e: Envelope, packed: bytes, digest: int, identity: int) -> None:
-        memory = self.memory
-        lane = memory.lanes[e.kind, e.type, e.source, e.channel, e.tap, e.content_type]
-        stream = revision = None
-        if e.stream:
-            stream = memory.streams[e.stream]
-            revision = memory.revisions[stream] = memory.revisions.get(stream, -1) + 1
-        position = self.row.head + len(self.rows) + 1
-        cause = self.causes.of(e, position)
-        correlation = memory.correlations[e.correlation] if e.correlation else None
-        if correlation is None and cause is not None and e.kind == "delivery":
-            correlation = self.causes.correlation(cause)
-        at = self.now if e.time is None else e.time
-        self.log_time = max(self.log_time, min(at, self.now))
-        checksum = crc32(e.data, crc32(e.metadata, crc32(packed)))
-        row = [
-            self.row.timeline << BITS | position, at, self.now, self.log_time, cause, correlation,
-            stream, lane, revision, checksum - (checksum >> 31 << 32), packed,
-            e.partition, e.offset, e.key, e.metadata, e.data,
-        ]  # fmt: skip
-        self.rows.append(row)
-        self.digests.append(digest)
-        self.positions.append(position)
-        memory.tail.add(digest, identity, correlation)
-        if cause is None and e.causation:
-            self.causes.wait(e, row)
-        self.causes.arrived(digest, e.source, position, correlation)
-        minute = self.log_time // MINUTE
-        sums = self.rollups.get((lane, minute))
-        if sums is None:
-            sums = self.rollups[lane, minute] = [0, 0, position]
-        sums[0] += 1
-        if lane in memory.failures:
-            sums[1] += 1
+    def _number(self, count: int, new: Sequence[int]) -> None:
+        """Give every envelope its position, duplicates that of their first occurrence."""
+        at = {index: self.row.head + 1 + n for n, index in enumerate(new)} | self.repeats.stored
+        for index, first in self.repeats.inner.items():
+            at[index] = at[first]
+        self.positions = [at[index] for index in range(count)]
+
+    def _build(
+        self,
+        envelopes: Sequence[Envelope],
+        packed: Sequence[bytes],
+        digests: list[int],
+        identities: list[int],
+    ) -> None:
+        """Make the rows of what is new. The one loop that every event pays for."""
+        memory, now = self.memory, self.now
+        lanes, streams, revisions = memory.lanes, memory.streams, memory.revisions
+        known, log_time, rollups = memory.correlations, self.log_time, self.rollups
+        correlations: list[int | None] = []
+        key = self.row.timeline << BITS | self.row.head
+        causes = self.causes.of(envelopes, digests, identities)
+        append_row, add = self.rows.append, correlations.append
+        for e, id_, cause in zip(envelopes, packed, causes, strict=True):
+            key += 1
+            lane = lanes[e.kind, e.type, e.source, e.channel, e.tap, e.content_type]
+            stream = revision = None
+            if e.stream:
+                stream = streams[e.stream]
+                revision = revisions[stream] = revisions.get(stream, -1) + 1
+            correlation = known[e.correlation] if e.correlation else None
+            if correlation is None and cause is not None and e.kind == "delivery":
+                correlation = self.causes.correlation(cause, correlations)
+            add(correlation)
+            at = now if e.time is None else e.time
+            log_time = max(log_time, min(at, now))
+            checksum = crc32(e.data, crc32(e.metadata, crc32(id_)))
+            append_row(
+                (key, at, now, log_time, cause, correlation, stream, lane, revision,
+                 checksum - (checksum >> 31 << 32), id_, e.partition, e.offset, e.key,
+                 e.metadata, e.data)
+            )  # fmt: skip
+            sums = rollups.get((lane, minute := log_time // MINUTE))
+            if sums is None:
+                sums = rollups[lane, minute] = [0, key & MASK]
+            sums[0] += 1
+        self.log_time, self.digests = log_time, digests
+        memory.tail.extend(digests, identities, correlations)
 
     def write(self) -> None:
         """Write everything; nothing is visible before the commit."""
         if self.rows:
-            store.insert_events(self.rows)  # type: ignore[arg-type]
+            store.insert_events(self.rows)
             store.execute_many(store.ADD_ROLLUP, self._sums())
             head = self.row.head + len(self.rows)
             store.execute(
@@ -191,7 +206,7 @@ class Batch:
                 lambda: appended.send_robust(sender=None, timeline=timeline, head=head) and None,
                 robust=True,
             )
-        self.repeats.write()
+        self.repeats.write(self.positions)
         self.causes.write(self.rows, self.digests)
         remember.seal(self.row, self.memory)
         self.memory.trim()
@@ -199,14 +214,10 @@ class Batch:
     def _sums(self) -> list[tuple[int, ...]]:
         """Return the rollup rows: each minute and hour, each lane and the sum of all."""
         sums: dict[tuple[int, int, int], list[int]] = {}
-        for (lane, minute), (count, failed, first) in self.rollups.items():
-            hour = minute * MINUTE // HOUR
-            for key in (
-                (60, lane, minute),
-                (60, ALL, minute),
-                (3600, lane, hour),
-                (3600, ALL, hour),
-            ):
+        for (lane, minute), (count, first) in self.rollups.items():
+            failed = count if lane in self.memory.failures else 0
+            spans = (60, minute), (3600, minute * MINUTE // HOUR)
+            for key in ((span, which, at) for span, at in spans for which in (lane, ALL)):
                 total = sums.setdefault(key, [0, 0, first])
                 total[0] += count
                 total[1] += failed

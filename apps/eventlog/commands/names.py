@@ -19,7 +19,9 @@ def prepare(
     row: Row, memory: Memory, envelopes: Sequence[Envelope], expected: Mapping[str, int]
 ) -> None:
     """Look up, and where they are new add, all names of a batch, and the streams' revisions."""
-    lanes = {(e.kind, e.type, e.source, e.channel, e.tap, e.content_type) for e in envelopes}
+    lanes: set[Lane] = {
+        (e.kind, e.type, e.source, e.channel, e.tap, e.content_type) for e in envelopes
+    }
     if fresh := lanes - memory.lanes.keys():
         _lanes(row.system, memory, fresh)
     streams = {e.stream for e in envelopes}

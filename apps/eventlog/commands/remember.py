@@ -102,13 +102,15 @@ def _catch_up(row: Row, memory: Memory) -> None:
             [place(row.timeline, memory.tail.head), place(row.timeline, row.head), PAGE],
         )
         know_lanes(row.system, memory, {lane for _, lane, *_ in rows})
-        for key, lane, packed, stream, revision, correlation in rows:
-            assert position(key) == memory.tail.head + 1, f"gap before {position(key)}"
-            packed = bytes(packed)
-            identity = seen.identity_digest(packed, memory.seed(memory.strings[lane][2]))
-            memory.tail.add(seen.id_digest(packed), identity, correlation)
-            if stream is not None:
-                memory.revisions[stream] = revision
+        assert position(rows[0][0]) == memory.tail.head + 1, f"gap before {position(rows[0][0])}"
+        packed = [bytes(row[2]) for row in rows]
+        seeds = [memory.seed(memory.strings[row[1]][2]) for row in rows]
+        memory.tail.extend(
+            [seen.id_digest(p) for p in packed],
+            [seen.identity_digest(p, seed) for p, seed in zip(packed, seeds, strict=True)],
+            [row[5] for row in rows],
+        )
+        memory.revisions.update((row[3], row[4]) for row in rows if row[3] is not None)
 
 
 def _load_runs(row: Row, memory: Memory) -> None:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from apps.eventlog.commands.append import Row
 
 Content = tuple[Any, ...]  # lane, stream, packed id, data
-LANE, STREAM, PACKED, DATA = 7, 6, 10, 15  # in a row to be written
 
 
 class Repeats:
@@ -24,23 +23,49 @@ class Repeats:
 
     def __init__(self, row: Row, memory: Memory) -> None:
         self.row, self.memory = row, memory
-        self.conflicts: dict[int, int] = {}
-        self._earlier: dict[int, list[int]] = {}  # index -> positions before this batch
+        self.stored: dict[int, int] = {}  # index of a duplicate -> position of the first one
+        self.inner: dict[int, int] = {}  # index of a duplicate -> index of the first one
+        self.conflicts: dict[int, int] = {}  # index -> position of the earlier one
+        self._inner_conflicts: dict[int, int] = {}  # index -> index of the earlier one
         self._contents: dict[int, Content] = {}
-        self._seen: Counter[int] = Counter()
-        self._flags: list[tuple[int, int]] = []
 
-    def prepare(self, digests: Sequence[int], identities: Sequence[int]) -> None:
-        """Find what the timeline held before this batch."""
+    def find(
+        self,
+        envelopes: Sequence[Envelope],
+        packed: Sequence[bytes],
+        digests: Sequence[int],
+        identities: Sequence[int],
+    ) -> bool:
+        """Tell duplicates and conflicts apart from what is new; return whether there are any."""
+        earlier = self._earlier(digests, identities)
+        if not earlier and len(set(identities)) == len(identities):
+            return False
+        self._load({p for positions in earlier.values() for p in positions})
+        new: dict[int, list[int]] = {}  # identity -> indexes that are kept
+        for index, identity in enumerate(identities):
+            e = envelopes[index]
+            if not self._known(index, e, packed[index], earlier.get(index, ())):
+                kept = new.setdefault(identity, [])
+                if (first := _same(envelopes, index, kept)) is not None:
+                    self.inner[index] = first
+                else:
+                    if index not in self.conflicts and kept:
+                        self._inner_conflicts[index] = kept[0]
+                    kept.append(index)
+        return True
+
+    def _earlier(self, digests: Sequence[int], identities: Sequence[int]) -> dict[int, list[int]]:
         tail = self.memory.tail
-        self._earlier = lookup.in_runs(
+        found = lookup.in_runs(
             self.row.timeline, self.memory.by_identity, identities, digests, checks=identities
         )
         for index, identity in enumerate(identities):
             if tail.has_identity(identity):
-                self._earlier.setdefault(index, []).extend(tail.with_identity(identity))
-        wanted = {p for positions in self._earlier.values() for p in positions}
-        for clause, values in store.among(place(self.row.timeline, p) for p in wanted):
+                found.setdefault(index, []).extend(tail.with_identity(identity))
+        return found
+
+    def _load(self, positions: set[int]) -> None:
+        for clause, values in store.among(place(self.row.timeline, p) for p in positions):
             sql = (
                 "SELECT place, lane_id, stream_id, event_id, data FROM eventlog_event"
                 f" WHERE place {clause}"
@@ -50,50 +75,44 @@ class Repeats:
                 self._contents[position(key)] = (lane, stream, bytes(packed), held)
         remember.know_lanes(self.row.system, self.memory, {c[0] for c in self._contents.values()})
 
-    def of(
-        self, index: int, envelope: Envelope, packed: bytes, identity: int, rows: list[list[Any]]
-    ) -> int | None:
-        """Return the position of the first occurrence of a duplicate, None for anything new."""
-        if index not in self._earlier and not self.memory.tail.has_identity(identity):
-            return None
-        first = None
-        for earlier in self._positions(index, identity):
-            lane, stream, held, data = self._content(earlier, rows)
+    def _known(self, index: int, e: Envelope, packed: bytes, earlier: Sequence[int]) -> bool:
+        """Note a duplicate of, or else a conflict with, what the timeline held before."""
+        stream_of_e = self.memory.streams[e.stream] if e.stream else None
+        for at in earlier:
+            lane, stream, held, data = self._contents[at]
             kind, type_, source = self.memory.strings[lane][:3]
-            if held != packed or source != envelope.source:
+            if held != packed or source != e.source:
                 continue  # another event with the same digest
-            if data is None or (
-                data == envelope.data
-                and kind == envelope.kind
-                and type_ == envelope.type
-                and stream == (self.memory.streams[envelope.stream] if envelope.stream else None)
-            ):
-                self._seen[earlier] += 1
-                return earlier
-            first = first or earlier
-        if first is not None:
-            self.conflicts[index] = first
-            new = self.row.head + len(rows) + 1
-            self._flags.append((place(self.row.timeline, new), first))
-        return None
+            content = (data, kind, type_, stream)
+            if data is None or content == (e.data, e.kind, e.type, stream_of_e):
+                self.stored[index] = at
+                return True
+            self.conflicts.setdefault(index, at)
+        return False
 
-    def _positions(self, index: int, identity: int) -> list[int]:
-        batch = [p for p in self.memory.tail.with_identity(identity) if p > self.row.head]
-        return self._earlier.get(index, []) + batch
-
-    def _content(self, earlier: int, rows: list[list[Any]]) -> Content:
-        if earlier <= self.row.head:
-            return self._contents[earlier]
-        row = rows[earlier - self.row.head - 1]
-        return row[LANE], row[STREAM], row[PACKED], row[DATA]
-
-    def write(self) -> None:
-        """Count the duplicates and flag the conflicts."""
+    def write(self, positions: Sequence[int]) -> None:
+        """Count the duplicates and flag the conflicts; `positions` are those of all envelopes."""
+        self.conflicts |= {i: positions[first] for i, first in self._inner_conflicts.items()}
+        firsts = [*self.stored.values(), *(positions[i] for i in self.inner.values())]
+        timeline = self.row.timeline
         store.execute_many(
             "INSERT INTO eventlog_repeat (place, seen) VALUES (%s, %s) ON CONFLICT (place)"
             " DO UPDATE SET seen = eventlog_repeat.seen + excluded.seen - 1",
-            [(place(self.row.timeline, p), n + 1) for p, n in self._seen.items()],
+            [(place(timeline, p), n + 1) for p, n in sorted(Counter(firsts).items())],
         )
         store.execute_many(
-            "INSERT INTO eventlog_conflict (place, earlier) VALUES (%s, %s)", self._flags
+            "INSERT INTO eventlog_conflict (place, earlier) VALUES (%s, %s)",
+            [(place(timeline, positions[i]), first) for i, first in self.conflicts.items()],
         )
+
+
+def _same(envelopes: Sequence[Envelope], index: int, kept: Sequence[int]) -> int | None:
+    """Return which of the `kept` envelopes has the content of the one at `index`."""
+    e = envelopes[index]
+    for first in kept:
+        other = envelopes[first]
+        if (e.id, e.source, e.data, e.kind, e.type, e.stream) == (
+            other.id, other.source, other.data, other.kind, other.type, other.stream,
+        ):  # fmt: skip
+            return first
+    return None

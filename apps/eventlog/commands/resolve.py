@@ -6,7 +6,7 @@ brings the cause fills in the position.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from apps.eventlog import seen, store
@@ -18,47 +18,74 @@ from apps.eventlog.places import Segment, place, position
 if TYPE_CHECKING:
     from apps.eventlog.commands.append import Row
 
+Digests = tuple[int, int | None]  # of an id, and of (source, id) where the source is known
 CAUSE, CORRELATION, LANE = 4, 5, 7  # in a row to be written
 
 
 class Causes:
-    """The causes of a batch's events."""
+    """The causes of a batch's new events, which will be at `first` and after."""
 
     def __init__(self, row: Row, memory: Memory) -> None:
         self.row, self.memory = row, memory
-        self._wanted: dict[int, tuple[int, int | None]] = {}  # index -> (digest, identity)
-        self._found: dict[tuple[int, int | None], int] = {}  # before the tail
+        self._found: dict[Digests, int] = {}  # before the tail
         self._correlations: dict[int, int | None] = {}  # position -> correlation, before the tail
-        self._waiting: dict[int, list[tuple[list[Any], Envelope]]] = {}  # digest -> effects
-        self._index = -1
+        self._waiting: list[tuple[int, int, Envelope]] = []  # index, digest
 
-    def prepare(self, envelopes: Sequence[Envelope], digests: Sequence[int]) -> None:
-        """Look up every cause that neither the tail nor this batch holds."""
-        tail = self.memory.tail
-        ours = set(digests)
-        far: set[tuple[int, int | None]] = set()
-        for e in envelopes:
-            if e.causation and e.cause is None:
-                key = self._key(e)
-                if tail.last_with_id(key[0]) is None and key[0] not in ours:
-                    far.add(key)
-        if far:
-            self._search(sorted(far, key=repr))
-        positions = {e.cause for e in envelopes if e.cause and e.kind == "delivery"}
+    def of(
+        self, envelopes: Sequence[Envelope], digests: Sequence[int], identities: Sequence[int]
+    ) -> list[int | None]:
+        """Return each event's cause as a position; None without one and while it is missing."""
+        first = self.row.head + 1
+        last = self.row.head + len(envelopes)
+        ours = dict(zip(digests, range(first, last + 1), strict=True))
+        sources: dict[int, int] = {}
+        known = {e.id: digest for e, digest in zip(envelopes, digests, strict=True)}
+        keys = [self._key(e, known) if e.causation and e.cause is None else None for e in envelopes]
+        if any(e.causation_source for e in envelopes):
+            sources = dict(zip(identities, range(first, last + 1), strict=True))
+        near = self._near(ours, sources)
+        if far := {key for key in keys if key is not None and near(key) is None}:
+            self._search(list(far))
+        causes: list[int | None] = []
+        for index, key in enumerate(keys):
+            e = envelopes[index]
+            if key is None:
+                causes.append(e.cause if e.cause is not None and 0 < e.cause <= last else None)
+                continue
+            cause = near(key) or self._found.get(key)
+            causes.append(cause)
+            if cause is None:
+                self._waiting.append((index, key[0], e))
         if any(e.kind == "delivery" for e in envelopes):
-            positions |= set(self._found.values())
-        self._load_correlations({p for p in positions if p <= tail.start})
+            self._load_correlations({c for c in causes if c is not None})
+        return causes
 
-    def _key(self, e: Envelope) -> tuple[int, int | None]:
+    def _near(
+        self, ours: dict[int, int], sources: dict[int, int]
+    ) -> Callable[[Digests], int | None]:
+        """Return a look-up in this batch, then in the tail."""
+        tail = self.memory.tail
+        last_with_id = tail.last_with_id
+
+        def near(key: Digests) -> int | None:
+            digest, identity = key
+            if identity is None:
+                return ours.get(digest) or last_with_id(digest)
+            return sources.get(identity) or next(reversed(tail.with_identity(identity)), None)
+
+        return near
+
+    def _key(self, e: Envelope, known: dict[str, int]) -> Digests:
+        digest = known.get(e.causation)
+        if digest is not None and not e.causation_source:
+            return digest, None
         packed = seen.pack_id(e.causation)
-        identity = (
-            seen.identity_digest(packed, self.memory.seed(e.causation_source))
-            if e.causation_source
-            else None
-        )
-        return seen.id_digest(packed), identity
+        if not e.causation_source:
+            return seen.id_digest(packed), None
+        seed = self.memory.seed(e.causation_source)
+        return seen.id_digest(packed), seen.identity_digest(packed, seed)
 
-    def _search(self, keys: list[tuple[int, int | None]]) -> None:
+    def _search(self, keys: list[Digests]) -> None:
         for part in remember.segments(self.row):
             digests = [digest for digest, _ in keys]
             filters = remember.filters_of(part.timeline, self.row, self.memory)
@@ -100,6 +127,7 @@ class Causes:
         return sorted(kept)
 
     def _load_correlations(self, positions: set[int]) -> None:
+        positions = {p for p in positions if p <= self.memory.tail.start}
         keys = [
             place(part.timeline, p)
             for part in remember.segments(self.row)
@@ -110,44 +138,17 @@ class Causes:
             sql = f"SELECT place, correlation_id FROM eventlog_event WHERE place {clause}"
             self._correlations |= {position(key): c for key, c in store.fetch(sql, values)}
 
-    def of(self, e: Envelope, last: int) -> int | None:
-        """Return the position of an event's cause among the positions up to `last`, if known."""
-        if e.cause is not None:
-            return e.cause if 0 < e.cause <= last else None
-        if not e.causation:
-            return None
-        key = self._key(e)
-        if key[1] is None:
-            near = self.memory.tail.last_with_id(key[0])
-        else:
-            near = next(reversed(self.memory.tail.with_identity(key[1])), None)
-        return near if near is not None else self._found.get(key)
-
-    def correlation(self, cause: int) -> int | None:
-        """Return the correlation of a cause."""
+    def correlation(self, cause: int, batch: Sequence[int | None]) -> int | None:
+        """Return the correlation of a cause; `batch` holds those of this batch so far."""
+        if cause > self.row.head:
+            index = cause - self.row.head - 1
+            return batch[index] if index < len(batch) else None
         tail = self.memory.tail
-        if tail.start < cause <= tail.head:
+        if tail.start < cause:
             return tail.correlation_at(cause)
         return self._correlations.get(cause)
 
-    def wait(self, e: Envelope, row: list[Any]) -> None:
-        """Let an effect wait for its cause."""
-        self._waiting.setdefault(self._key(e)[0], []).append((row, e))
-
-    def arrived(self, digest: int, source: str, at: int, correlation: int | None) -> None:
-        """Fill in the cause of effects that came earlier in this batch."""
-        still = []
-        for row, e in self._waiting.pop(digest, ()):
-            if e.causation_source not in {"", source}:
-                still.append((row, e))
-                continue
-            row[CAUSE] = at
-            if e.kind == "delivery" and row[CORRELATION] is None:
-                row[CORRELATION] = correlation
-        if still:
-            self._waiting[digest] = still
-
-    def write(self, rows: Sequence[list[Any]], digests: Sequence[int]) -> None:
+    def write(self, rows: Sequence[Sequence[Any]], digests: Sequence[int]) -> None:
         """Fill in the causes of effects that came in earlier batches; note those still waiting."""
         if self.memory.waiting is None:
             sql = "SELECT 1 FROM eventlog_waiting WHERE timeline = %s LIMIT 1"
@@ -155,9 +156,14 @@ class Causes:
         if self.memory.waiting and rows:
             self._resolve(dict(zip(digests, rows, strict=True)))
         new = [
-            (row[0], self.row.timeline, seen.signed(digest), e.causation, e.causation_source)
-            for digest, effects in self._waiting.items()
-            for row, e in effects
+            (
+                rows[index][0],
+                self.row.timeline,
+                seen.signed(digest),
+                e.causation,
+                e.causation_source,
+            )
+            for index, digest, e in self._waiting
         ]
         if new:
             self.memory.waiting = True
@@ -167,7 +173,7 @@ class Causes:
                 new,
             )
 
-    def _resolve(self, arrived: dict[int, list[Any]]) -> None:
+    def _resolve(self, arrived: dict[int, Sequence[Any]]) -> None:
         by_signed = {seen.signed(digest): row for digest, row in arrived.items()}
         done = []
         for clause, values in store.among(by_signed):
@@ -192,5 +198,5 @@ class Causes:
         store.execute_many(
             "DELETE FROM eventlog_waiting WHERE place = %s", [(effect,) for *_, effect in done]
         )
-        for cause, inherited, effect in done:
-            self.memory.tail.correct(position(effect), inherited)
+        for _, taken, effect in done:
+            self.memory.tail.correct(position(effect), taken)
