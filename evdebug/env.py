@@ -125,6 +125,7 @@ VARIABLES = (
     Variable("EVDEBUG_KEY_RATE", "0", "a whole number, 0 for no limit", int,
              "Most requests a second of one key at the doors; more are answered with 429."),
     Variable("EVDEBUG_SESSION_DAYS", "14", COUNT, _count, "Days a sign-in lasts."),
+    Variable("EVDEBUG_IDLE_HOURS", "72", COUNT, _count, "Hours after which an unused sign-in ends."),
 )  # fmt: skip
 
 

@@ -1,0 +1,34 @@
+"""Where evdebug can be reached: how a link begins, and whether only this machine gets there."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+
+ANY = {"0.0.0.0", "::"}  # noqa: S104
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach `host`. A name other than localhost is not."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def base_url(host: str, port: int, *, allowed: Sequence[str] = (), tls: bool = False) -> str:
+    """Return `http://HOST:PORT` as a browser can open it, without a slash at the end.
+
+    allowed  the names the pages answer to besides this machine's own; the first one is used where
+             `host` is not an address a browser can go to, or where a proxy stands in front (`tls`)
+    """
+    name = next((one for one in allowed if not one.startswith(".")), "")
+    if tls and name:
+        return f"https://{name}"
+    if host in ANY or host.strip("[]") in ANY:
+        host = name or "127.0.0.1"
+    if ":" in host and not host.startswith("["):
+        host = f"[{host}]"
+    return f"http://{host}" + ("" if port == 80 else f":{port}")

@@ -1,0 +1,167 @@
+"""For those who watch evdebug itself: alive, ready, and how much it does.
+
+None of these needs a session, so a probe leaves nothing in the database but one heartbeat.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from apps.access.address import is_loopback
+from apps.access.commands.heartbeat import beat
+from apps.access.errors import AccessError, BadKey
+from apps.access.queries.callers import caller
+from apps.eventlog.errors import EventLogError
+from apps.eventlog.queries import log
+
+FRESH_S = 2.0  # an answer of /readyz is given again for this long: anybody may ask, and it writes
+SPARE = 16 * 1024 * 1024  # bytes a disk must have left: less holds no large event
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+REQUESTS = Counter(
+    "evdebug_requests",
+    "Requests to the pages and the API.",
+    ["method", "route", "status"],
+    registry=REGISTRY,
+)
+
+
+@login_not_required
+@never_cache
+@require_safe
+def healthz(request: HttpRequest) -> HttpResponse:
+    """Say that the process answers."""
+    return HttpResponse("alive\n", content_type="text/plain")
+
+
+@login_not_required
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Say whether events can be stored now; 503 with the reasons when not."""
+    problems = READINESS.problems()
+    status = 503 if problems else 200
+    response = JsonResponse({"ready": not problems, "problems": problems}, status=status)
+    if problems:
+        response["Retry-After"] = "5"
+    return response
+
+
+@login_not_required
+@never_cache
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Give the figures Prometheus collects: to this machine freely, to others with a read key."""
+    if not _is_local(request):
+        try:
+            if not caller(request).key:
+                raise BadKey
+        except AccessError as error:
+            return JsonResponse({"code": error.code, "detail": str(error)}, status=error.status)
+    return HttpResponse(generate_latest(REGISTRY), content_type="text/plain; version=0.0.4")
+
+
+def count_requests(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """Count every request by method, route and status: names we gave, so there are only so many."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        method = request.method if request.method in METHODS else "other"
+        route = request.resolver_match.route if request.resolver_match else "none"
+        REQUESTS.labels(method, route, response.status_code).inc()
+        return response
+
+    return middleware
+
+
+class Readiness:
+    """Whether the log can be written, asked of the database at most every two seconds."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._at = -FRESH_S
+        self._problems: list[str] = []
+        self._migrated = False
+
+    def problems(self) -> list[str]:
+        """Return why events cannot be stored now, in sentences; [] when they can."""
+        with self._lock:
+            if time.monotonic() - self._at >= FRESH_S:
+                self._problems = [*_disk(), *self._database()]
+                self._at = time.monotonic()
+            return self._problems
+
+    def _database(self) -> Iterator[str]:
+        try:
+            if not self._migrated and (missing := _missing_migrations()):
+                yield f"{missing} migrations are not applied. Run `manage.py migrate`."
+                return
+            self._migrated = True
+            beat("readyz")
+        except DatabaseError as error:
+            # Only the kind: the text may name the server and its user, and anybody may ask.
+            yield f"The database takes no writes now ({type(error).__name__})."
+            connection.close()
+
+
+READINESS = Readiness()
+
+
+def _disk() -> Iterator[str]:
+    name = str(settings.DATABASES["default"]["NAME"])
+    if connection.vendor != "sqlite" or not Path(name).is_file():
+        return
+    free = shutil.disk_usage(Path(name).parent).free
+    if free < SPARE:
+        yield f"The disk of {name} has {free} bytes left; at least {SPARE} are needed."
+
+
+def _missing_migrations() -> int:
+    executor = MigrationExecutor(connection)
+    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+def _is_local(request: HttpRequest) -> bool:
+    """Return whether the request was made on this machine.
+
+    Behind a proxy every request comes from it, and the proxy is often on this machine.
+    """
+    proxied = settings.ENV["EVDEBUG_TLS"] or {"X-Forwarded-For", "Forwarded"} & set(request.headers)
+    return not proxied and is_loopback(request.META.get("REMOTE_ADDR") or "")
+
+
+class LogFigures(Collector):
+    """How long each system's log is."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        heads = GaugeMetricFamily(
+            "evdebug_log_head", "Position of a system's newest event.", labels=["system"]
+        )
+        try:
+            for line in log.lines():
+                heads.add_metric([line.slug], line.head)
+        except (DatabaseError, EventLogError):
+            return  # the figures of the process itself are wanted all the more now
+        yield heads
+
+
+REGISTRY.register(LogFigures())
