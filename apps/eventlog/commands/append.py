@@ -173,7 +173,7 @@ class Batch:
                 revision = revisions[stream] = revisions.get(stream, -1) + 1
             correlation = known[e.correlation] if e.correlation else None
             if correlation is None and cause is not None and e.kind == "delivery":
-                correlation = self.causes.correlation(cause, correlations)
+                correlation = self.causes.correlation(cause, envelopes, correlations)
             add(correlation)
             at = now if e.time is None else e.time
             log_time = max(log_time, min(at, now))

@@ -79,6 +79,13 @@ def distrust(timeline: int) -> None:
         _pending.pop(id(memory), None)
 
 
+def forget_all() -> None:
+    """Forget everything, as a new process would have."""
+    with _guard:
+        _memories.clear()
+        _pending.clear()
+
+
 def filters_of(timeline: int, row: Row, memory: Memory) -> seen.Filters:
     """Return the id filters of a timeline: the locked one's, or those of a parent."""
     if timeline == row.timeline:

@@ -48,6 +48,7 @@ class Repeats:
                 kept = new.setdefault(identity, [])
                 if (first := _same(envelopes, index, kept)) is not None:
                     self.inner[index] = first
+                    self.conflicts.pop(index, None)  # it is the conflicting one once more
                 else:
                     if index not in self.conflicts and kept:
                         self._inner_conflicts[index] = kept[0]
@@ -77,6 +78,7 @@ class Repeats:
 
     def _known(self, index: int, e: Envelope, packed: bytes, earlier: Sequence[int]) -> bool:
         """Note a duplicate of, or else a conflict with, what the timeline held before."""
+        other = []
         stream_of_e = self.memory.streams[e.stream] if e.stream else None
         for at in earlier:
             lane, stream, held, data = self._contents[at]
@@ -87,7 +89,9 @@ class Repeats:
             if data is None or content == (e.data, e.kind, e.type, stream_of_e):
                 self.stored[index] = at
                 return True
-            self.conflicts.setdefault(index, at)
+            other.append(at)
+        if other:
+            self.conflicts[index] = other[0]
         return False
 
     def write(self, positions: Sequence[int]) -> None:

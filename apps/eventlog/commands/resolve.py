@@ -138,11 +138,16 @@ class Causes:
             sql = f"SELECT place, correlation_id FROM eventlog_event WHERE place {clause}"
             self._correlations |= {position(key): c for key, c in store.fetch(sql, values)}
 
-    def correlation(self, cause: int, batch: Sequence[int | None]) -> int | None:
-        """Return the correlation of a cause; `batch` holds those of this batch so far."""
-        if cause > self.row.head:
-            index = cause - self.row.head - 1
-            return batch[index] if index < len(batch) else None
+    def correlation(
+        self, cause: int, envelopes: Sequence[Envelope], so_far: Sequence[int | None]
+    ) -> int | None:
+        """Return the correlation of a cause; `so_far` holds those of this batch's first events."""
+        index = cause - self.row.head - 1
+        if index >= len(so_far):
+            later = envelopes[index].correlation
+            return self.memory.correlations[later] if later else None
+        if index >= 0:
+            return so_far[index]
         tail = self.memory.tail
         if tail.start < cause:
             return tail.correlation_at(cause)
@@ -154,7 +159,10 @@ class Causes:
             sql = "SELECT 1 FROM eventlog_waiting WHERE timeline = %s LIMIT 1"
             self.memory.waiting = bool(store.fetch(sql, [self.row.timeline]))
         if self.memory.waiting and rows:
-            self._resolve(dict(zip(digests, rows, strict=True)))
+            arrived: dict[int, list[Sequence[Any]]] = {}
+            for digest, row in zip(digests, rows, strict=True):
+                arrived.setdefault(seen.signed(digest), []).append(row)
+            self._resolve(arrived)
         new = [
             (
                 rows[index][0],
@@ -173,10 +181,9 @@ class Causes:
                 new,
             )
 
-    def _resolve(self, arrived: dict[int, Sequence[Any]]) -> None:
-        by_signed = {seen.signed(digest): row for digest, row in arrived.items()}
+    def _resolve(self, arrived: dict[int, list[Sequence[Any]]]) -> None:
         done = []
-        for clause, values in store.among(by_signed):
+        for clause, values in store.among(arrived):
             sql = (
                 "SELECT w.place, w.digest, w.source, e.lane_id FROM eventlog_waiting w"
                 " JOIN eventlog_event e ON e.place = w.place"
@@ -185,8 +192,7 @@ class Causes:
             waiting = store.fetch(sql, [self.row.timeline, *values])
             remember.know_lanes(self.row.system, self.memory, {row[3] for row in waiting})
             for effect, digest, source, lane in waiting:
-                cause = by_signed[digest]
-                if source in {"", self.memory.strings[cause[LANE]][2]}:
+                if cause := self._from(arrived[digest], source):
                     delivery = self.memory.strings[lane][0] == "delivery"
                     inherited = cause[CORRELATION] if delivery else None
                     done.append((position(cause[0]), inherited, effect))
@@ -200,3 +206,10 @@ class Causes:
         )
         for _, taken, effect in done:
             self.memory.tail.correct(position(effect), taken)
+
+    def _from(self, rows: Sequence[Sequence[Any]], source: str) -> Sequence[Any] | None:
+        """Return the newest of `rows` that comes from `source`, where one is asked for."""
+        for row in reversed(rows):
+            if not source or self.memory.strings[row[LANE]][2] == source:
+                return row
+        return None
