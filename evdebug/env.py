@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +45,7 @@ def _text(value: str) -> str:
 
 
 def _flag(value: str) -> bool:
-    return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}[
+    return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[
         value.lower()
     ]
 
@@ -59,7 +61,14 @@ def _size(value: str) -> int:
     found = re.fullmatch(r"(\d+) ?(|KiB|MiB|GiB)", value)
     if not found or not int(found[1]):
         raise ValueError
-    return int(found[1]) * 1024 ** ["", "KiB", "MiB", "GiB"].index(found[2])
+    return int(found[1]) << 10 * ["", "KiB", "MiB", "GiB"].index(found[2])
+
+
+def _limit(value: str) -> int:
+    number = int(value)
+    if number < 0:
+        raise ValueError
+    return number
 
 
 def _port(value: str) -> int:
@@ -71,6 +80,20 @@ def _port(value: str) -> int:
 
 def _names(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _hosts(value: str) -> tuple[str, ...]:
+    """Refuse '*': it would let any web site that resolves to this machine act as its pages."""
+    names = _names(value)
+    if "*" in names:
+        raise ValueError
+    return names
+
+
+def _secret(value: str) -> str:
+    if value and len(value) < 50:
+        raise ValueError
+    return value
 
 
 def _folder(value: str) -> Path:
@@ -104,28 +127,30 @@ VARIABLES = (
              "Folder for the SQLite log and the secret key."),
     Variable("EVDEBUG_HOST", "127.0.0.1", "an address", _text, "Address `up` listens on."),
     Variable("EVDEBUG_PORT", "8000", "a port, 0 to 65535", _port, "Port `up` listens on."),
-    Variable("EVDEBUG_ALLOWED_HOSTS", "", "host names, separated by commas", _names,
+    Variable("EVDEBUG_ALLOWED_HOSTS", "", "host names separated by commas, not '*'", _hosts,
              "Names the pages may be reached under, besides this machine's own."),
-    Variable("EVDEBUG_SECRET_KEY", "", "a text of 50 characters or more", _text,
+    Variable("EVDEBUG_SECRET_KEY", "", "a text of 50 characters or more", _secret,
              "Signs sessions and links; made and kept in `EVDEBUG_DATA` when empty."),
     Variable("EVDEBUG_TLS", "0", FLAG, _flag,
              "1 behind a proxy that speaks HTTPS: cookies are marked secure and the proxy's "
              "`X-Forwarded-Proto` is believed."),
-    Variable("EVDEBUG_DEBUG", "0", FLAG, _flag, "1 shows Django's error pages; never on a network."),
+    Variable("EVDEBUG_DEBUG", "0", FLAG, _flag,
+             "1 shows Django's error pages; never on a network."),
     Variable("EVDEBUG_LOG_LEVEL", "info", "debug, info, warning or error", _level,
              "How much is logged to stderr."),
     Variable("EVDEBUG_MAX_BODY", "32 MiB", SIZE, _size,
-             "Most a request may hold, decompressed; NDJSON is read as a stream and not bound by it."),
+             "Most a request may hold, decompressed; NDJSON is a stream and not bound by it."),
     Variable("EVDEBUG_MAX_EVENT", "16 MiB", SIZE, _size, "Most one event or line may hold."),
     Variable("EVDEBUG_MAX_BATCH", "10000", COUNT, _count, "Most events in one batch request."),
     Variable("EVDEBUG_QUEUE_EVENTS", "50000", COUNT, _count,
              "Most events waiting to be written; more are answered with 429."),
     Variable("EVDEBUG_QUEUE_BYTES", "128 MiB", SIZE, _size,
              "Most bytes waiting to be written; more are answered with 429."),
-    Variable("EVDEBUG_KEY_RATE", "0", "a whole number, 0 for no limit", int,
+    Variable("EVDEBUG_KEY_RATE", "0", "a whole number, 0 for no limit", _limit,
              "Most requests a second of one key at the doors; more are answered with 429."),
     Variable("EVDEBUG_SESSION_DAYS", "14", COUNT, _count, "Days a sign-in lasts."),
-    Variable("EVDEBUG_IDLE_HOURS", "72", COUNT, _count, "Hours after which an unused sign-in ends."),
+    Variable("EVDEBUG_IDLE_HOURS", "72", COUNT, _count,
+             "Hours after which a sign-in nobody uses ends."),
 )  # fmt: skip
 
 
@@ -155,8 +180,46 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
         try:
             values[variable.name] = variable.parse(value)
         except (ValueError, KeyError) as error:
-            raise BadSetting(variable.name, value, variable.expected) from error
+            raise BadSetting(variable.name, _shown(variable, value), variable.expected) from error
     return Environment(values)
+
+
+def secret_key(settings: Environment) -> str:
+    """Return the key that signs sessions: as set, or made at the first start and kept.
+
+    raises  BadSetting for a data folder that cannot be written
+    """
+    if settings["EVDEBUG_SECRET_KEY"]:
+        return str(settings["EVDEBUG_SECRET_KEY"])
+    folder: Path = settings["EVDEBUG_DATA"]
+    path = folder / "secret-key"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _keep(path, secrets.token_urlsafe(64))
+        return path.read_text()
+    except OSError as error:
+        raise BadSetting(
+            "EVDEBUG_DATA", str(folder), f"a folder evdebug may write to ({error.strerror})"
+        ) from error
+
+
+def _keep(path: Path, text: str) -> None:
+    """Write a file for the owner alone; where another process was quicker, its file stays."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.touch(mode=0o600)
+    draft.write_text(text)
+    # Linked into place, so that no process ever reads half a key.
+    with contextlib.suppress(FileExistsError):
+        os.link(draft, path)
+    draft.unlink()
+
+
+def _shown(variable: Variable, value: str) -> str:
+    """Return a value as a message may show it: without a secret or a password in an address."""
+    if variable.parse is _secret:
+        return f"{len(value)} characters"
+    return re.sub(r"//[^/@]*@", "//…@", value)
 
 
 def database(url: str) -> dict[str, Any]:
@@ -183,7 +246,8 @@ def database(url: str) -> dict[str, Any]:
         "CONN_MAX_AGE": 600,
         "CONN_HEALTH_CHECKS": True,
         # A server that is gone without a word must not hold a request for minutes.
-        "OPTIONS": {"connect_timeout": 5, "tcp_user_timeout": 30_000} | dict(parse_qsl(parts.query)),
+        "OPTIONS": {"connect_timeout": 5, "tcp_user_timeout": 30_000}
+        | dict(parse_qsl(parts.query)),
     }
 
 
@@ -201,8 +265,8 @@ def sqlite(path: Path) -> dict[str, Any]:
             "transaction_mode": "IMMEDIATE",
             "init_command": (
                 "PRAGMA page_size=8192;PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;"
-                "PRAGMA cache_size=-65536;PRAGMA temp_store=MEMORY;PRAGMA journal_size_limit=67108864;"
-                "PRAGMA wal_autocheckpoint=4000"
+                "PRAGMA cache_size=-65536;PRAGMA temp_store=MEMORY;"
+                "PRAGMA journal_size_limit=67108864;PRAGMA wal_autocheckpoint=4000"
             ),
         },
     }

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +13,7 @@ from evdebug import env
 
 try:
     ENV = env.read()
+    SECRET_KEY = env.secret_key(ENV)
 except env.BadSetting as error:
     sys.stderr.write(f"{error}\n")
     raise
@@ -25,24 +23,6 @@ DATA_DIR: Path = ENV["EVDEBUG_DATA"]
 REDIS_URL: str = ENV["REDIS_URL"]
 
 
-def _secret() -> str:
-    """Return the key that signs sessions, made at the first start and kept for the next."""
-    if ENV["EVDEBUG_SECRET_KEY"]:
-        return str(ENV["EVDEBUG_SECRET_KEY"])
-    DATA_DIR.mkdir(parents=True, exist_ok=True)
-    path = DATA_DIR / "secret-key"
-    if not path.exists():
-        # Written beside and linked into place, so that no process ever reads half a key.
-        draft = path.with_name(f"secret-key.{os.getpid()}")
-        draft.touch(mode=0o600)
-        draft.write_text(secrets.token_urlsafe(64))
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
-        draft.unlink()
-    return path.read_text()
-
-
-SECRET_KEY = _secret()
 DEBUG: bool = ENV["EVDEBUG_DEBUG"]
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *ENV["EVDEBUG_ALLOWED_HOSTS"]]
 
@@ -113,10 +93,13 @@ AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
 ]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-]  # fmt: skip
+]
 LOGIN_URL = "/signin"
 LOGIN_REDIRECT_URL = "/"
 AXES_FAILURE_LIMIT = 10
@@ -175,14 +158,18 @@ CHANNEL_LAYERS: dict[str, Any] = {
     else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 }
 CELERY_BROKER_URL = REDIS_URL or "memory://"
-CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "evdebug:"} if REDIS_URL else {"polling_interval": 0.02}
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
+    {"global_keyprefix": "evdebug:"} if REDIS_URL else {"polling_interval": 0.02}
+)
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_BEAT_SCHEDULE = {"sweep": {"task": "apps.access.tasks.sweep", "schedule": timedelta(hours=1)}}
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {"task": "apps.access.tasks.sweep", "schedule": timedelta(hours=1)},
+}
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 MAX_BODY: int = ENV["EVDEBUG_MAX_BODY"]
