@@ -54,7 +54,7 @@ def among(values: Iterable[Any]) -> Iterator[tuple[str, Sequence[Any]]]:
             yield "= ANY(%s)", (part,)
 
 
-def insert_events(rows: Sequence[tuple[Any, ...]]) -> None:
+def insert_events(rows: Sequence[Sequence[Any]]) -> None:
     """Insert rows of EVENT_COLUMNS: executemany on SQLite, COPY on PostgreSQL."""
     columns = ", ".join(EVENT_COLUMNS)
     if sqlite():
