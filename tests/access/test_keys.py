@@ -45,8 +45,12 @@ def test_it_keeps_no_secret(shop: Line) -> None:
 
 @pytest.mark.parametrize(
     ("scopes", "allowed"),
-    [(["ingest"], "ingest"), (["read"], "read"), (["write"], "read write")]
-    + [(["ingest", "read"], "ingest read")],
+    [
+        (["ingest"], "ingest"),
+        (["read"], "read"),
+        (["write"], "read write"),
+        (["ingest", "read"], "ingest read"),
+    ],
 )
 def test_scopes_open_what_they_include_and_nothing_else(
     shop: Line, scopes: list[str], allowed: str
