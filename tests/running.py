@@ -1,0 +1,182 @@
+"""A real evdebug in processes of its own, as a user would start it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from tests.services import die_with_parent, free_port, wait_until
+
+ROOT = Path(__file__).resolve().parent.parent
+STOP_S = 30
+
+
+@dataclass
+class Evdebug:
+    """`manage.py up` on a free port, with a folder and a database of its own.
+
+    It may be stopped or killed, and started again on what it left behind.
+    """
+
+    folder: Path
+    database_url: str = ""  # SQLite in `folder` when empty
+    settings: dict[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        """What `up` wrote to stderr."""
+        return self.folder / "stderr"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of every process of this evdebug: nothing of the tests' own."""
+        ours = {"DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE"}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in ours and not name.startswith(("EVDEBUG_", "PYTEST_", "COV_"))
+        }
+        return kept | {
+            "EVDEBUG_DATA": str(self.folder / "data"),
+            "EVDEBUG_HOST": "127.0.0.1",
+            "EVDEBUG_PORT": str(self.port),
+            "DATABASE_URL": self.database_url,
+        } | self.settings  # fmt: skip
+
+    def __enter__(self) -> Evdebug:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it and return once it can store events."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as err, (self.folder / "stdout").open("ab") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "up", *self.arguments],
+                cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                start_new_session=True, preexec_fn=die_with_parent,
+            )  # fmt: skip
+        wait_until(self.is_ready, self.process, self.log)
+
+    def is_ready(self) -> bool:
+        """Return whether /readyz says that events can be stored."""
+        try:
+            with urlopen(f"{self.url}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:  # an HTTP status of 400 or more included
+            return False
+
+    def stop(self, *, timeout_s: float = STOP_S) -> int | None:
+        """Stop it as ctrl-C does and return its exit code; None when it was not running.
+
+        raises  subprocess.TimeoutExpired when it does not go, after killing it
+        """
+        if self.process is None:
+            return None
+        self.process.send_signal(signal.SIGINT)
+        try:
+            return self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+        finally:
+            self.process = None
+
+    def kill(self) -> None:
+        """Kill it and all its children at once, as a crash would. May be called twice."""
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    def manage(self, *words: str, stdin: bytes = b"", code: int = 0) -> str:
+        """Run a `manage.py` command and return what it printed; AssertionError for another code."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *words],
+            cwd=ROOT, env=self.environment, input=stdin, capture_output=True, check=False,
+        )  # fmt: skip
+        said = done.stderr.decode(errors="replace")
+        assert done.returncode == code, f"manage.py {words} ended with {done.returncode}: {said}"
+        return done.stdout.decode()
+
+    def said(self) -> str:
+        """Return the end of what `up` wrote to stderr."""
+        return self.log.read_text(errors="replace")[-8000:] if self.log.exists() else ""
+
+    @cached_property
+    def default(self) -> System:
+        """The system `test`, made when first asked for."""
+        return self.system("test")
+
+    def system(self, slug: str) -> System:
+        """Make a system and return it with a key for each scope."""
+        self.manage("system", "create", slug)
+        return System(self, slug)
+
+    def sign_in_link(self) -> str:
+        """Return a link that signs the administrator in, once."""
+        return self.manage("signin").split()[-1]
+
+
+@dataclass
+class System:
+    """A system of a running evdebug, and the keys to it, made when first asked for."""
+
+    server: Evdebug
+    slug: str
+
+    @cached_property
+    def ingest_key(self) -> str:
+        return self._key("ingest")
+
+    @cached_property
+    def read_key(self) -> str:
+        return self._key("read")
+
+    @cached_property
+    def write_key(self) -> str:
+        return self._key("write")
+
+    def _key(self, scope: str) -> str:
+        return self.server.manage("key", "create", self.slug, "--scope", scope).strip()
+
+    @property
+    def url(self) -> str:
+        """The address of its pages."""
+        return f"{self.server.url}/{self.slug}"
+
+    def send(self, *events: dict[str, Any], path: str = "/v1/events") -> Any:
+        """POST events as plain JSON and return the answer, whatever its status."""
+        return self._ask(path, key=self.ingest_key, body=json.dumps(events).encode())[1]
+
+    def get(self, path: str, *, key: str = "") -> tuple[int, Any]:
+        """GET `/api/v1/SLUG/…` and return status and answer."""
+        return self._ask(f"/api/v1/{self.slug}/{path}", key=key or self.read_key)
+
+    def _ask(self, path: str, *, key: str, body: bytes | None = None) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        request = Request(self.server.url + path, data=body, headers=headers)
+        try:
+            with urlopen(request, timeout=30) as answer:
+                return answer.status, json.loads(answer.read())
+        except HTTPError as error:
+            return error.code, json.loads(error.read())
