@@ -17,7 +17,7 @@ NAME_MAX = 1024  # bytes of UTF-8 in an id, type, source, stream, correlation, c
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One event as its producer described it, before the log recorded it.
 
     Strings hold no NUL and no lone surrogates and are at most NAME_MAX bytes of UTF-8: who makes
@@ -48,7 +48,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     metadata: bytes = b""  # a JSON object: headers and extension attributes; b"" for none
 
 
-class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+class Recorded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One event as the log holds it. Times are microseconds since 1970 UTC."""
 
     position: int

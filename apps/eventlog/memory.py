@@ -57,9 +57,9 @@ class Tail:
         held = self._by_id.get(digest)
         return held[-1] if isinstance(held, list) else held
 
-    def has_identity(self, identity: int) -> bool:
-        """Return whether a (source, id) with this digest is held."""
-        return identity in self._by_identity
+    def has_any_identity(self, identities: Sequence[int]) -> bool:
+        """Return whether a (source, id) with one of these digests is held."""
+        return not self._by_identity.keys().isdisjoint(identities)
 
     def correlation_at(self, position: int) -> int | None:
         """Return the correlation of a position that is held."""

@@ -47,6 +47,9 @@ class Timeline(models.Model):
     head = models.BigIntegerField(default=0, help_text="The last position given out.")
     log_time = models.BigIntegerField(null=True, help_text="log_time of the head, µs since 1970.")
     forgotten = models.BigIntegerField(default=0, help_text="How many tombstones it holds.")
+    epoch = models.IntegerField(
+        default=0, help_text="Raised when rows change by other means than an append."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

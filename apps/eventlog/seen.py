@@ -31,6 +31,7 @@ ENTRY = np.dtype([("digest", "<u8"), ("check", "<u4"), ("offset", "<u2")])
 WORD = 64
 
 Digests = NDArray[np.uint64]
+Bits = NDArray[np.bool_]
 
 
 def pack_id(event_id: str) -> bytes:
@@ -87,11 +88,21 @@ def _slots(digests: Digests) -> NDArray[np.int64]:
     return (high[:, None] + low[:, None] * np.arange(HASHES, dtype=np.int64)) & (SLOTS - 1)
 
 
-def filter_bits(digests: Digests) -> bytes:
-    """Return the filter of one run as SLOTS bits."""
+def filter_bits(digests: Digests) -> Bits:
+    """Return the filter of one run."""
     bits = np.zeros(SLOTS, dtype=bool)
     bits[_slots(digests).ravel()] = True
+    return bits
+
+
+def packed_bits(bits: Bits) -> bytes:
+    """Return a filter as stored: SLOTS bits."""
     return np.packbits(bits).tobytes()
+
+
+def unpacked_bits(stored: bytes) -> Bits:
+    """Return a stored filter."""
+    return np.unpackbits(np.frombuffer(stored, dtype=np.uint8)).astype(bool)
 
 
 class Filters:
@@ -101,15 +112,14 @@ class Filters:
         self.runs: list[int] = []
         self._words: NDArray[np.uint64] = np.zeros((SLOTS, 0), dtype=np.uint64)
 
-    def add(self, run: int, bits: bytes) -> None:
+    def add(self, run: int, bits: Bits) -> None:
         """Add one run's filter, as `filter_bits` made it."""
         column, bit = divmod(len(self.runs), WORD)
         if bit == 0:
             fresh = np.zeros((SLOTS, column + 1), dtype=np.uint64)
             fresh[:, :column] = self._words
             self._words = fresh
-        flags = np.unpackbits(np.frombuffer(bits, dtype=np.uint8)).astype(np.uint64)
-        self._words[:, column] |= flags << np.uint64(bit)
+        self._words[bits, column] |= np.uint64(1 << bit)
         self.runs.append(run)
 
     def candidates(self, digests: Digests) -> Iterator[tuple[int, int]]:
@@ -126,7 +136,9 @@ class Filters:
 
 
 def chunks(
-    digests: Sequence[int], identities: Sequence[int], offsets: Sequence[int]
+    digests: Sequence[int] | Digests,
+    identities: Sequence[int] | Digests,
+    offsets: Sequence[int],
 ) -> list[tuple[int, bytes]]:
     """Return a run's entries as (top 8 bits of the digest, sorted entries), without empty ones."""
     entries = np.empty(len(digests), dtype=ENTRY)

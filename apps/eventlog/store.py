@@ -88,19 +88,20 @@ def add_names(table: str, system: int, names: Sequence[str]) -> dict[str, int]:
         for name in sorted(names)  # in one order, or two timelines adding the same names deadlock
     ]
     if sqlite():
-        marks = ", ".join(["%s"] * len(rows[0]))
+        # The transaction is the only writer, so the ids can be given out here.
+        last = fetch(f"SELECT coalesce(max(id), 0) FROM eventlog_{table}")[0][0]
+        marks = ", ".join(["%s"] * (len(rows[0]) + 1))
         execute_many(
-            f"INSERT OR IGNORE INTO eventlog_{table} ({columns}) VALUES ({marks})",
-            rows,
+            f"INSERT INTO eventlog_{table} ({columns}, id) VALUES ({marks})",
+            [(*row, last + n) for n, row in enumerate(rows, 1)],
         )
-    else:
-        arrays = [list(column) for column in zip(*rows, strict=True)][1:]
-        unnested = ", ".join(["unnest(%s::text[])"] * len(arrays))
-        execute(
-            f"INSERT INTO eventlog_{table} ({columns}) SELECT %s, {unnested}"
-            " ON CONFLICT DO NOTHING",
-            [system, *arrays],
-        )
+        return {row[1]: last + n for n, row in enumerate(rows, 1)}
+    arrays = [list(column) for column in zip(*rows, strict=True)][1:]
+    unnested = ", ".join(["unnest(%s::text[])"] * len(arrays))
+    execute(
+        f"INSERT INTO eventlog_{table} ({columns}) SELECT %s, {unnested} ON CONFLICT DO NOTHING",
+        [system, *arrays],
+    )
     return names_to_ids(table, system, names)
 
 

@@ -77,14 +77,21 @@ class Row(msgspec.Struct, frozen=True):
     log_time: int | None
     base: int
     parent: int | None
-    born: object
+    epoch: int
+    created_at: object
+
+    @property
+    def born(self) -> object:
+        """What changes when a memory of the timeline can no longer be trusted."""
+        return self.epoch, self.created_at
 
 
 def lock(timeline: int) -> Row:
     """Lock a timeline until the end of the transaction and return it as it is now."""
     clause = "" if store.sqlite() else " FOR UPDATE"
     rows = store.fetch(
-        "SELECT id, system_id, head, log_time, base, parent_id, created_at FROM eventlog_timeline"
+        "SELECT id, system_id, head, log_time, base, parent_id, epoch, created_at"
+        " FROM eventlog_timeline"
         f" WHERE id = %s{clause}",
         [timeline],
     )
@@ -122,17 +129,18 @@ class Batch:
         digests = [seen.id_digest(p) for p in packed]
         seed, identity = self.memory.seed, seen.identity_digest
         identities = [identity(p, seed(e.source)) for p, e in zip(packed, envelopes, strict=True)]
-        names.prepare(self.row, self.memory, envelopes, expected)
+        lanes = names.prepare(self.row, self.memory, envelopes, expected)
         self._expect(expected)
         if self.repeats.find(envelopes, packed, digests, identities):
             again = self.repeats.stored.keys() | self.repeats.inner.keys()
             new = [index for index in range(len(envelopes)) if index not in again]
             packed = [packed[i] for i in new]
             digests, identities = [digests[i] for i in new], [identities[i] for i in new]
-            self._build([envelopes[i] for i in new], packed, digests, identities)
+            lanes = [lanes[i] for i in new]
+            self._build([envelopes[i] for i in new], lanes, packed, digests, identities)
             self._number(len(envelopes), new)
         else:
-            self._build(envelopes, packed, digests, identities)
+            self._build(envelopes, lanes, packed, digests, identities)
             head = self.row.head
             self.positions = list(range(head + 1, head + len(envelopes) + 1))
 
@@ -152,21 +160,21 @@ class Batch:
     def _build(
         self,
         envelopes: Sequence[Envelope],
+        lanes: Sequence[int],
         packed: Sequence[bytes],
         digests: list[int],
         identities: list[int],
     ) -> None:
         """Make the rows of what is new. The one loop that every event pays for."""
         memory, now = self.memory, self.now
-        lanes, streams, revisions = memory.lanes, memory.streams, memory.revisions
+        streams, revisions = memory.streams, memory.revisions
         known, log_time, rollups = memory.correlations, self.log_time, self.rollups
         correlations: list[int | None] = []
         key = self.row.timeline << BITS | self.row.head
         causes = self.causes.of(envelopes, digests, identities)
         append_row, add = self.rows.append, correlations.append
-        for e, id_, cause in zip(envelopes, packed, causes, strict=True):
+        for e, lane, id_, cause in zip(envelopes, lanes, packed, causes, strict=True):
             key += 1
-            lane = lanes[e.kind, e.type, e.source, e.channel, e.tap, e.content_type]
             stream = revision = None
             if e.stream:
                 stream = streams[e.stream]

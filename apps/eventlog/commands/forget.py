@@ -8,7 +8,7 @@ from zlib import crc32
 from django.db import connection, transaction
 
 from apps.eventlog import store
-from apps.eventlog.commands import append, remember
+from apps.eventlog.commands import append
 from apps.eventlog.errors import EventLogError
 from apps.eventlog.places import Line, Segment, place
 
@@ -55,7 +55,10 @@ def _forget_stream(line: Line, name: str) -> int:
     with transaction.atomic():
         for (timeline,) in timelines:
             append.lock(timeline)
-            remember.distrust(timeline)
+            # Writers, also those of other processes, may remember the stream's id.
+            store.execute(
+                "UPDATE eventlog_timeline SET epoch = epoch + 1 WHERE id = %s", [timeline]
+            )
         store.execute(
             "UPDATE eventlog_event SET stream_id = NULL, revision = NULL WHERE stream_id = %s",
             [stream],

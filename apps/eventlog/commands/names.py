@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
 def prepare(
     row: Row, memory: Memory, envelopes: Sequence[Envelope], expected: Mapping[str, int]
-) -> None:
-    """Look up, and where they are new add, all names of a batch, and the streams' revisions."""
-    lanes: set[Lane] = {
+) -> list[int]:
+    """Look up, and where they are new add, all names of a batch, and the streams' revisions.
+
+    returns  the lane of each envelope
+    """
+    lanes: list[Lane] = [
         (e.kind, e.type, e.source, e.channel, e.tap, e.content_type) for e in envelopes
-    }
-    if fresh := lanes - memory.lanes.keys():
+    ]
+    if fresh := set(lanes) - memory.lanes.keys():
         _lanes(row.system, memory, fresh)
     streams = {e.stream for e in envelopes}
     streams.discard("")
@@ -39,6 +42,8 @@ def prepare(
         if fresh_names := unknown - found.keys():
             found |= store.add_names("correlation", row.system, list(fresh_names))
         memory.correlations |= found
+    known = memory.lanes
+    return [known[lane] for lane in lanes]
 
 
 def _streams(row: Row, memory: Memory, unknown: set[str]) -> None:

@@ -72,13 +72,6 @@ def in_use(memory: Memory) -> None:
     transaction.on_commit(committed)
 
 
-def distrust(timeline: int) -> None:
-    """Forget what is remembered of a timeline: its rows were changed by other means."""
-    with _guard:
-        memory = _memories.pop((connection.alias, timeline), None)
-        _pending.pop(id(memory), None)
-
-
 def forget_all() -> None:
     """Forget everything, as a new process would have."""
     with _guard:
@@ -94,7 +87,7 @@ def filters_of(timeline: int, row: Row, memory: Memory) -> seen.Filters:
     if not filters.runs:  # a fork never reads past its base, so what was full then is enough
         sql = "SELECT run, by_id FROM eventlog_seenrun WHERE run >= %s AND run < %s ORDER BY run"
         for key, by_id in store.fetch(sql, [timeline << 24, (timeline + 1) << 24]):
-            filters.add(key & 0xFFFFFF, bytes(by_id))
+            filters.add(key & 0xFFFFFF, seen.unpacked_bits(bytes(by_id)))
     return filters
 
 
@@ -131,8 +124,8 @@ def _load_runs(row: Row, memory: Memory) -> None:
     )
     for key, by_id, by_identity in rows:
         run = key & 0xFFFFFF
-        memory.by_id.add(run, bytes(by_id))
-        memory.by_identity.add(run, bytes(by_identity))
+        memory.by_id.add(run, seen.unpacked_bits(bytes(by_id)))
+        memory.by_identity.add(run, seen.unpacked_bits(bytes(by_identity)))
         end = (run + 1) * seen.RUN
         memory.tail = memory.tail.after(min(end, memory.tail.head))
         if memory.tail.start < end:
@@ -158,14 +151,14 @@ def seal(row: Row, memory: Memory) -> None:
     while tail.head >= (end := (seen.run_of(tail.start + 1) + 1) * seen.RUN):
         run = seen.run_of(end)
         count = end - tail.start
-        digests, identities = tail.digests[:count], tail.identities[:count]
+        digests = np.array(tail.digests[:count], dtype=np.uint64)
+        identities = np.array(tail.identities[:count], dtype=np.uint64)
         first = tail.start - run * seen.RUN
         key = row.timeline << 24 | run
-        by_id = seen.filter_bits(np.array(digests, dtype=np.uint64))
-        by_identity = seen.filter_bits(np.array(identities, dtype=np.uint64))
+        by_id, by_identity = seen.filter_bits(digests), seen.filter_bits(identities)
         store.execute(
             "INSERT INTO eventlog_seenrun (run, by_id, by_identity) VALUES (%s, %s, %s)",
-            [key, by_id, by_identity],
+            [key, seen.packed_bits(by_id), seen.packed_bits(by_identity)],
         )
         store.execute_many(
             "INSERT INTO eventlog_seenchunk (chunk, entries) VALUES (%s, %s)",

@@ -60,9 +60,10 @@ class Repeats:
         found = lookup.in_runs(
             self.row.timeline, self.memory.by_identity, identities, digests, checks=identities
         )
-        for index, identity in enumerate(identities):
-            if tail.has_identity(identity):
-                found.setdefault(index, []).extend(tail.with_identity(identity))
+        if tail.has_any_identity(identities):
+            for index, identity in enumerate(identities):
+                if held := tail.with_identity(identity):
+                    found.setdefault(index, []).extend(held)
         return found
 
     def _load(self, positions: set[int]) -> None:
