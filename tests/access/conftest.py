@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from django.conf import LazySettings
 from django.test import Client
 
 from apps.access.actor import CONSOLE
@@ -15,11 +14,6 @@ from apps.eventlog.commands.systems import create_system
 from apps.eventlog.places import Line
 
 PASSWORD = "correct horse battery"
-
-
-@pytest.fixture(autouse=True)
-def _quick(settings: LazySettings) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture(autouse=True)

@@ -42,7 +42,7 @@ def test_the_token_is_taken_from_the_header(header: str | None, token: str | Non
 
 def test_a_person_sees_their_systems(viewer: User, shop: Line, bank: Line) -> None:
     assert line_for(request(viewer), "shop").timeline == shop.timeline
-    for slug in ("bank", "none", "", "../shop"):
+    for slug in ("bank", "none", "", "../shop", "shop\x00", "é", "\ud800"):
         with pytest.raises(NotVisible):
             line_for(request(viewer), slug)
 

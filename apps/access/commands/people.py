@@ -24,10 +24,10 @@ def create_user(
     raises      Refused for a name that is taken or not usable, and for a weak password
     """
     user = User(username=username, is_superuser=everywhere)
-    if User.objects.filter(username=username).exists():
-        raise Refused(f"There is a user {username!r} already. Choose another name.")
     _set_password(user, password)
     _checked(user)
+    if User.objects.filter(username=username).exists():
+        raise Refused(f"There is a user {username!r} already. Choose another name.")
     user.save()
     note(by, "created user", username)
     return user

@@ -64,6 +64,8 @@ def line_for(
     if not who:
         raise BadKey
     try:
+        if not slug.isascii() or not slug.isprintable():  # what a database may choke on
+            raise NotVisible
         line = log.line(slug)
     except UnknownSystem:
         raise NotVisible from None
