@@ -162,6 +162,12 @@ def make_database(url: str, name: str) -> str:
     return _database(url, name)
 
 
+def drop_database(url: str, name: str) -> None:
+    """Drop a database of the server of `url`, whoever is still connected to it."""
+    with psycopg.connect(_database(url, "postgres"), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
 def _database(url: str, name: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 

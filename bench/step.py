@@ -1,0 +1,22 @@
+"""`python -m bench.step NAME OPTIONS`: one measurement, in a process of its own."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+
+import django
+
+from bench.machine import resident_peak
+
+
+def main(name: str, options: str) -> None:
+    """Run `bench.steps.NAME.run(**OPTIONS)` and print what it returns as JSON."""
+    django.setup()
+    answer = importlib.import_module(f"bench.steps.{name}").run(**json.loads(options))
+    print(json.dumps(answer | {"peak": resident_peak()}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
