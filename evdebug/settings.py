@@ -156,7 +156,7 @@ CHANNEL_LAYERS: dict[str, Any] = {
     if REDIS_URL
     else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 }
-CELERY_BROKER_URL = REDIS_URL or "memory://"
+CELERY_BROKER_URL = REDIS_URL or "memory://localhost/"
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
     {"global_keyprefix": "evdebug:"} if REDIS_URL else {"polling_interval": 0.02}
 )
@@ -188,6 +188,7 @@ LOGGING = {
     "loggers": {
         "daphne": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},
+        "celery": {"level": "WARNING"},
         "axes": {"level": "ERROR"},  # below that it names whatever was typed as a name
     },
 }
