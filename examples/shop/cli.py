@@ -1,0 +1,153 @@
+"""`python -m examples.shop`: give evdebug a shop to look at."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
+from time import time
+
+from examples.shop.door import Door, Refused, Stopped
+from examples.shop.feed import live, send_past, write_past
+from examples.shop.progress import Progress, grouped
+from examples.shop.shop import PER_ORDER, USUAL, Shop
+from examples.shop.story import SHORTEST
+
+KEY = "EVDEBUG_SHOP_KEY"
+UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the shop. 0: done or stopped, 1: some entries were rejected, 2: could not."""
+    options = parser().parse_args(argv)
+    edge = options.start_time + options.history if options.start_time else int(time() * 1000)
+    start = edge - options.history
+    if 0 < options.history < SHORTEST:
+        say(f"a past under {SHORTEST // 60_000} minutes has no room for the planted story.")
+    shop = Shop(seed=options.seed, start=start, edge=edge, rate=options.rate)
+    if options.out:
+        return written(shop, edge, options.out)
+    if not options.key:
+        say(
+            f"no key. Pass --key or set {KEY}; "
+            "`manage.py key create SYSTEM --scope ingest` makes one."
+        )
+        return 2
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return sent(shop, edge, Door(options.url, options.key, stop), goes_on=not options.no_live)
+
+
+def sent(shop: Shop, edge: int, door: Door, *, goes_on: bool) -> int:
+    """Send the past and, if it `goes_on`, the present until told to stop."""
+    try:
+        if shop.now < edge:
+            send_past(shop, edge, door, Progress("shop: sending the past"))
+        if goes_on:
+            say(f"open: about {shop.rate * PER_ORDER:.0f} entries a second go to {door.url}.")
+            live(shop, door, door.stop)
+    except Stopped:
+        pass
+    except Refused as refusal:
+        say(str(refusal))
+        return 2
+    finally:
+        door.close()
+    say(f"closed: {grouped(door.stored)} entries stored, {grouped(door.rejected)} rejected.")
+    return 1 if door.rejected else 0
+
+
+def written(shop: Shop, edge: int, path: Path) -> int:
+    """Write the past to `path` and, beside it, its deliveries."""
+    beside = path.with_suffix(f".deliveries{path.suffix}")
+    with path.open("w", encoding="utf-8") as events, beside.open("w", encoding="utf-8") as others:
+        count = write_past(shop, edge, events, others)
+    say(f"{grouped(count)} entries written to {path} and {beside}.")
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(prog="python -m examples.shop", description=__doc__)
+    found.add_argument(
+        "--url", type=address, default="http://127.0.0.1:8000", help="evdebug's address"
+    )
+    found.add_argument(
+        "--key", default=os.environ.get(KEY, ""), help=f"a key of scope ingest; or set {KEY}"
+    )
+    found.add_argument("--seed", type=int, default=7, help="another number, another shop")
+    found.add_argument(
+        "--rate", type=rate, default=USUAL, help="log entries a second (default: %(default)g)"
+    )
+    found.add_argument(
+        "--history",
+        type=duration,
+        default=duration("45m"),
+        metavar="45m",
+        help="how long a past to send first; 0 where the system has one already",
+    )
+    found.add_argument("--no-live", action="store_true", help="stop after the past")
+    found.add_argument(
+        "--start-time",
+        type=moment,
+        default=0,
+        metavar="TIME",
+        help="when the past begins (default: so that it ends now)",
+    )
+    found.add_argument(
+        "--bus", choices=["memory"], default="memory", help="what the services talk over"
+    )
+    found.add_argument(
+        "--out", type=Path, metavar="FILE", help="write the past to FILE as NDJSON; needs no server"
+    )
+    return found
+
+
+def address(text: str) -> str:
+    try:
+        Door(text, "", Event())
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text.rstrip("/")
+
+
+def duration(text: str) -> int:
+    """Return a duration such as 45m, 90s, 2h or 0 in ms."""
+    found = re.fullmatch(r"(\d{1,6})([smh]?)", text)
+    if not found or (not found[2] and int(found[1])):
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration; expected 45m, 90s, 2h or 0")
+    return int(found[1]) * UNITS.get(found[2], 0) * 1000
+
+
+def moment(text: str) -> int:
+    """Return a time with a zone, as RFC 3339 has it, in ms since 1970."""
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; expected {example()}") from error
+    if parsed.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text!r} has no zone; expected {example()}")
+    return int(parsed.timestamp() * 1000)
+
+
+def rate(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 1 <= value <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no rate; expected 1 to 1000 a second")
+    return value
+
+
+def example() -> str:
+    return datetime(2026, 5, 12, 13, 56, 50, tzinfo=UTC).isoformat()
+
+
+def say(text: str) -> None:
+    print(f"shop: {text}", file=sys.stderr, flush=True)
