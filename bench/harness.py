@@ -18,6 +18,7 @@ from typing import Any
 from tests import services
 
 ROOT = Path(__file__).resolve().parent.parent
+INFINITY = float("inf")
 Step = Callable[[], float]
 
 
@@ -43,16 +44,24 @@ class Section:
 
     @property
     def met(self) -> bool:
+        """Whether every goal was met."""
         return all(row.met for row in self.rows)
 
     def markdown(self) -> str:
+        """Return the section as it stands in RESULTS.md."""
         head = "| | evdebug | baseline | result | goal | |\n|---|---|---|---|---|---|"
         lines = [
-            f"| {r.what} | {r.ours} | {r.baseline} | {r.result} | {r.goal} "
-            f"| {'met' if r.met else '**missed**'} |"
+            f"| {r.what} | {r.ours} | {r.baseline} | {r.result} | {r.goal} | {verdict(r)} |"
             for r in self.rows
         ]
         return "\n".join([f"## {self.title}", "", self.text, "", head, *lines, ""])
+
+
+def verdict(row: Row) -> str:
+    """Return whether a row's goal was met; "" where it has none."""
+    if not row.goal:
+        return ""
+    return "met" if row.met else "**missed**"
 
 
 def ratio(
@@ -62,13 +71,13 @@ def ratio(
     *,
     unit: str,
     at_least: float = 0,
-    at_most: float = float("inf"),
+    at_most: float = INFINITY,
 ) -> Row:
     """Judge the ratio of two medians; `ours[i]` and `baseline[i]` are of the same round."""
     result = median(ours) / median(baseline)
     each = [a / b for a, b in zip(ours, baseline, strict=True)]
     spread = f" ({min(each):.2f}–{max(each):.2f})" if len(each) > 1 else ""
-    goal = f"≥ {at_least:g}×" if at_least else f"≤ {at_most:g}×"
+    goal = f"≥ {at_least:g}×" if at_least else f"≤ {at_most:g}×" if at_most < INFINITY else ""
     return Row(
         what, figure(median(ours), unit), figure(median(baseline), unit),
         f"{result:.2f}×{spread}", goal, at_least <= result <= at_most,
@@ -81,13 +90,18 @@ def limit(
     *,
     unit: str,
     at_least: float = 0,
-    at_most: float = float("inf"),
+    at_most: float = INFINITY,
     baseline: str = "",
 ) -> Row:
     """Judge a figure by itself, where no baseline makes sense or there is a fixed bound."""
     goal = f"≥ {figure(at_least, unit)}" if at_least else f"≤ {figure(at_most, unit)}"
     shown = figure(value, unit)
     return Row(what, shown, baseline, shown, goal, at_least <= value <= at_most)
+
+
+def fact(what: str, value: float, *, unit: str) -> Row:
+    """Return a figure nobody judges."""
+    return Row(what, figure(value, unit), "", "", "", True)
 
 
 def figure(value: float, unit: str) -> str:
@@ -120,6 +134,17 @@ def say(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
 
 
+@dataclass(frozen=True)
+class LongLog:
+    """A SQLite log of five million events, in the system `bench`."""
+
+    environment: dict[str, str]
+    count: int
+    chunks: list[float]  # seconds for each tenth
+    bytes: float  # per event
+    peak: int  # of the writer, in bytes
+
+
 @dataclass
 class Bench:
     """What the cases of one run share: the scale, a folder, a PostgreSQL server, the long log."""
@@ -144,6 +169,18 @@ class Bench:
         except services.Missing as missing:
             say(f"  without PostgreSQL: {missing}")
             return None
+
+    @cached_property
+    def long_log(self) -> LongLog:
+        """The long log, made when the first case asks for it; about two minutes."""
+        count = self.scaled(5_000_000, 20_000)
+        data = self.folder / "long"
+        say(f"  making a log of {count:,} events …")
+        environment = {"EVDEBUG_DATA": str(data), "DATABASE_URL": ""}
+        answer = self.step(
+            "append", environment, side="log", count=count, batch=2000, chunk=count // 10
+        )
+        return LongLog(environment, count, answer["chunks"], answer["bytes"], answer["peak"])
 
     @contextmanager
     def database(self, vendor: str) -> Iterator[dict[str, str]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.db import models
 
-from apps.eventlog.envelope import Envelope, moment
+from apps.eventlog.envelope import Envelope, microseconds, moment
 
 
 class Plain(models.Model):
@@ -57,3 +58,17 @@ def plain(e: Envelope, value: Any, recorded_at: int) -> Plain:
         correlation=e.correlation, causation=e.causation, channel=e.channel, partition=e.partition,
         offset=e.offset, key=e.key, tap=e.tap, content_type=e.content_type, data=value,
     )  # fmt: skip
+
+
+NAMES = ("type", "id", "source", "subject", "time", "correlationid", "causationid")
+
+
+def from_cloudevent(event: dict[str, object], recorded_at: int) -> Plain:
+    """Return a parsed CloudEvent as an unsaved row."""
+    text = {name: str(event.get(name, "")) for name in NAMES}
+    envelope = Envelope(
+        type=text["type"], id=text["id"], source=text["source"], stream=text["subject"],
+        time=microseconds(datetime.fromisoformat(text["time"])),
+        correlation=text["correlationid"], causation=text["causationid"],
+    )  # fmt: skip
+    return plain(envelope, event.get("data"), recorded_at)
