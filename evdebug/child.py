@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -26,8 +26,11 @@ class Child:
     `stop` alone; if we are killed, the kernel ends it (on Linux).
     """
 
-    def __init__(self, name: str, command: Sequence[str], *, cwd: Path, env: Mapping[str, str]):
-        self._name, self._command, self._cwd, self._env = name, list(command), cwd, dict(env)
+    def __init__(
+        self, name: str, command: Callable[[], list[str]], *, cwd: Path, env: Mapping[str, str]
+    ) -> None:
+        """`command` is asked anew for each start, on a thread of the child's own."""
+        self._name, self._command, self._cwd, self._env = name, command, cwd, dict(env)
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
@@ -54,9 +57,9 @@ class Child:
 
     def _look_after(self) -> None:
         deaths = 0
-        while process := self._spawn():
+        while not self._stopping.is_set():
             began = time.monotonic()
-            code = process.wait()
+            code = self._run()
             if self._stopping.is_set():
                 return
             deaths = 1 if time.monotonic() - began > HEALTHY_S else deaths + 1
@@ -66,15 +69,24 @@ class Child:
             )
             self._stopping.wait(pause)
 
+    def _run(self) -> int | None:
+        """Run the program once and return its exit code; None when it could not be started."""
+        try:
+            process = self._spawn()
+            return process.wait() if process else None
+        except Exception:  # whatever was wrong this time, it may be mended the next
+            logger.exception("%s could not be started.", self._name)
+            return None
+
     def _spawn(self) -> subprocess.Popen[bytes] | None:
         """Start the program once; None when it is to stop."""
         # This thread stays as long as the process: the kernel's signal is bound to the thread.
-        leash = [sys.executable, str(LEASH), str(os.getpid())]
+        command = [sys.executable, str(LEASH), str(os.getpid()), *self._command()]
         with self._lock:
             if self._stopping.is_set():
                 return None
             self._process = subprocess.Popen(
-                [*leash, *self._command],
+                command,
                 cwd=self._cwd,
                 env=self._env,
                 stdin=subprocess.DEVNULL,

@@ -39,7 +39,9 @@ def run(tmp_path: Path) -> Iterator[Callable[[str], Child]]:
 
     def start(code: str) -> Child:
         command = [sys.executable, "-c", code]
-        started.append(Child("the program", command, cwd=tmp_path, env=os.environ | {"KEY": "k1"}))
+        started.append(
+            Child("the program", lambda: command, cwd=tmp_path, env=os.environ | {"KEY": "k1"})
+        )
         started[-1].start()
         return started[-1]
 
@@ -87,13 +89,33 @@ def test_one_that_dies_is_started_again_each_time_after_a_longer_pause(
 ) -> None:
     monkeypatch.setattr(child, "PAUSES_S", (0.01, 0.02))
     one = run(f"{WRITE_PID}; raise SystemExit(3)")
-    eventually(lambda: len(pids(tmp_path)) >= 3)
+    eventually(lambda: len(caplog.messages) >= 3)
     one.stop()
     assert caplog.messages[:3] == [
         "the program ended with 3 and is started again in 0.01 s.",
         "the program ended with 3 and is started again in 0.02 s.",
         "the program ended with 3 and is started again in 0.02 s.",
     ]
+
+
+def test_one_that_cannot_be_started_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(child, "PAUSES_S", (0.01,))
+    tries = iter([OSError("no memory"), OSError("no memory")])
+
+    def command() -> list[str]:
+        for error in tries:
+            raise error
+        return [sys.executable, "-c", f"{WRITE_PID}; import time; time.sleep(60)"]
+
+    one = Child("the program", command, cwd=tmp_path, env=os.environ)
+    one.start()
+    try:
+        eventually(lambda: pids(tmp_path))
+    finally:
+        one.stop()
+    assert caplog.messages.count("the program could not be started.") == 2
 
 
 def test_stopping_does_not_wait_for_the_pause(
@@ -108,14 +130,15 @@ def test_stopping_does_not_wait_for_the_pause(
 
 
 def test_one_never_started_may_be_stopped(tmp_path: Path) -> None:
-    Child("the program", ["/bin/false"], cwd=tmp_path, env={}).stop()
+    Child("the program", lambda: ["/bin/false"], cwd=tmp_path, env={}).stop()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
 def test_it_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     code = (
         "import os, sys, time; from pathlib import Path; from evdebug.child import Child; "
-        f"Child('x', [sys.executable, '-c', {WRITE_PID + '; import time; time.sleep(60)'!r}],"
+        f"code = {WRITE_PID + '; import time; time.sleep(60)'!r}; "
+        "Child('x', lambda: [sys.executable, '-c', code],"
         f" cwd=Path({str(tmp_path)!r}), env=os.environ).start(); time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code])
