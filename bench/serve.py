@@ -5,9 +5,6 @@
 
 from __future__ import annotations
 
-# First: it installs the reactor.
-from evdebug.server import serve  # isort: skip
-
 import importlib
 import sys
 from collections.abc import Awaitable, Callable
@@ -42,6 +39,8 @@ async def noop(
 def main(name: str, port: str) -> None:
     """Serve until SIGTERM."""
     django.setup()
+    from evdebug.server import serve  # reads models
+
     module, _, attribute = APPLICATIONS[name].partition(":")
     application = noop if name == "noop" else getattr(importlib.import_module(module), attribute)
     serve(application, "127.0.0.1", int(port))

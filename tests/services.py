@@ -64,6 +64,21 @@ def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log:
         time.sleep(0.02)
 
 
+def wait_for(done: Callable[[], bool], what: str) -> None:
+    """Return once `done`; AssertionError naming `what` was waited for when that does not come."""
+    deadline = time.monotonic() + START_S
+    while not done():
+        assert time.monotonic() < deadline, f"waited {START_S} s for {what}"
+        time.sleep(0.02)
+
+
+def listens(port: int) -> bool:
+    """Return whether somebody listens on a port of this machine."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=2):
+        return True
+    return False
+
+
 def die_with_parent() -> None:
     """Have the kernel stop this child when its parent is gone, SIGKILL of the parent included."""
     if sys.platform == "linux":

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 from bench import cloudevents
 from bench.flows import events
 from bench.harness import ROOT, Bench, Section, clean_environment, fact, interleaved, ratio, say
-from tests.services import free_port, wait_until
+from tests.services import free_port, listens, wait_until
 
 BATCH, BATCH_CONNECTIONS, SINGLE_CONNECTIONS = 1000, 8, 64
 BATCH_GOAL, SINGLE_GOAL = 4, 0.6
@@ -146,7 +145,7 @@ class Doors:
                 stdout=out, stderr=out,
             )  # fmt: skip
         try:
-            wait_until(lambda: _listens(port), process, log)
+            wait_until(lambda: listens(port), process, log)
             yield Served(port, self.key, {})
         except RuntimeError:
             say(log.read_text()[-4000:])
@@ -175,9 +174,3 @@ class Doors:
         head = self.bench.step("door", self.environment)["head"]
         if head != self.sent:
             raise RuntimeError(f"The log holds {head} events; {self.sent} were sent.")
-
-
-def _listens(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
