@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from operator import attrgetter
 from typing import Any, Protocol
 
 from apps.eventlog import clock
-from apps.eventlog.envelope import Recorded
+from apps.eventlog.envelope import OUTCOMES, Recorded
 from apps.eventlog.errors import QueryError
 from apps.eventlog.terms import INTEGER, NUMBER, Query, Term, Value, bounds, number
 from apps.eventlog.values import (
     COMPARE,
+    MISSING,
+    Finder,
     at_path,
-    bytes_hold,
-    contains,
     decode,
+    follow,
     holds_text,
     json_test,
     ordered,
@@ -48,12 +51,13 @@ class Named(Protocol):
 
 NAMES = {"datacontenttype": "content_type", "outcome": "type", "subscriber": "source"}
 DELIVERIES = frozenset({"outcome", "subscriber"})  # fields only deliveries have
-ANYWHERE = ("id", "type", "source", "stream", "correlation", "causation", "channel", "key")
+ANYWHERE = ("id", "type", "source", "stream", "correlation", "channel", "key")
+LANE = frozenset({"kind", "type", "source", "channel", "tap", "content_type"})
 
 
 def matcher(
     query: Query, *, as_of: int | None = None, handled: Handled | None = None
-) -> Callable[[Recorded], bool]:
+) -> Callable[[Recorded | Glimpse], bool]:
     """Return a function that says whether a query holds for an event.
 
     as_of    what times of day are counted back from, in µs; now where None
@@ -63,9 +67,12 @@ def matcher(
     as_of = time.time_ns() // 1000 if as_of is None else as_of
     tests = [_test(term, as_of, handled) for term in sorted(query.terms, key=_cost)]
 
-    def holds(event: Recorded) -> bool:
+    def holds(event: Recorded | Glimpse) -> bool:
         subject = Subject(event)
-        return all(test(subject) for test in tests)
+        for test in tests:  # noqa: SIM110 - `all()` makes a generator for each of many events
+            if not test(subject):
+                return False
+        return True
 
     return holds
 
@@ -76,12 +83,49 @@ def lane_matcher(terms: Iterable[Term]) -> Callable[[Named], bool]:
     return lambda lane: all(test(lane) for test in tests)
 
 
+class Glimpse:
+    """The part of an event that a query looks at; the names are those of `Recorded`."""
+
+    __slots__ = (
+        "causation", "cause", "channel", "content_type", "correlation", "data", "id", "key", "kind",
+        "log_time", "metadata", "offset", "partition", "position", "revision", "seen", "source",
+        "stream", "tap", "type",
+    )  # fmt: skip
+    position: int
+    log_time: int
+    cause: int | None
+    causation: str
+    data: bytes | None
+    metadata: bytes
+
+    def __init__(self, lane: Named) -> None:
+        self.kind, self.type, self.source = lane.kind, lane.type, lane.source
+        self.channel, self.tap, self.content_type = lane.channel, lane.tap, lane.content_type
+
+
+def needs(terms: Iterable[Term]) -> frozenset[str]:
+    """Return which attributes of an event the terms look at, those of its lane left out."""
+    found: set[str] = set()
+    for term in terms:
+        if term.field.sort == "any":
+            found |= {*ANYWHERE, "data", "metadata"}
+        elif term.field.sort == "cause":
+            found |= {"cause", "causation"}
+        elif term.field.sort == "moment":
+            found |= {"position", "log_time"}
+        elif term.field.sort == "handled":
+            found.add("position")
+        else:
+            found.add(term.field.name)
+    return frozenset(found - LANE - NAMES.keys())
+
+
 class Subject:
     """One event under test; its data and metadata are parsed once, when first asked for."""
 
     __slots__ = ("_data", "_metadata", "event")
 
-    def __init__(self, event: Recorded) -> None:
+    def __init__(self, event: Recorded | Glimpse) -> None:
         self.event = event
         self._data: Any = None
         self._metadata: Any = None
@@ -201,6 +245,21 @@ def _of_moment(term: Term, as_of: int) -> Test:
     return lambda s: any(w.holds(s.event.position, s.event.log_time) for w in windows)
 
 
+def handling(value: Value) -> tuple[Value, str]:
+    """Return subscriber and outcome of a handled-by value; "" is any outcome.
+
+    `email/failed` has both, `email` and `email/*` only a subscriber, as has `/web/email`: what
+    follows the last slash must be an outcome.
+    """
+    *parts, last = value.parts
+    if parts and not last and parts[-1].endswith("/"):
+        return replace(value, parts=(*parts[:-1], parts[-1][:-1])), ""
+    subscriber, slash, outcome = last.rpartition("/")
+    if slash and outcome in OUTCOMES:
+        return replace(value, parts=(*parts, subscriber)), outcome
+    return value, ""
+
+
 def _of_handled(term: Term, handled: Handled | None) -> Test:
     if handled is None:
         raise QueryError(
@@ -215,23 +274,29 @@ def _of_json(term: Term) -> Test:
     holds = json_test(term.operator, term.values)
     inside, path = term.field.name, term.path
 
-    def test(subject: Subject) -> bool:
+    def one(subject: Subject) -> bool:
+        found = follow(subject.data if inside == "data" else subject.metadata, path)
+        return found is not MISSING and holds(found)
+
+    def several(subject: Subject) -> bool:
         root = subject.data if inside == "data" else subject.metadata
         return any(holds(found) for found in at_path(root, path))
 
-    return test
+    return several if None in path else one
 
 
 def _of_any(term: Term) -> Test:
-    return lambda subject: any(_anywhere(subject, value) for value in term.values)
+    finders = [Finder(value) for value in term.values]
+    return lambda subject: any(_anywhere(subject, finder) for finder in finders)
 
 
-def _anywhere(subject: Subject, value: Value) -> bool:
+def _anywhere(subject: Subject, finder: Finder) -> bool:
     event = subject.event
-    if any(contains(getattr(event, name).casefold(), value) for name in ANYWHERE):
-        return True
     for raw, inside in ((event.data, "data"), (event.metadata, "metadata")):
-        found = bytes_hold(raw, value) if raw else False
-        if found or (found is None and holds_text(getattr(subject, inside), value)):
+        found = finder.in_bytes(raw) if raw else False
+        if found or (found is None and holds_text(getattr(subject, inside), finder.value)):
             return True
-    return False
+    return finder.in_texts(_names(event))
+
+
+_names = attrgetter(*ANYWHERE)

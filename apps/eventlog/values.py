@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ MISSING = object()
 LIST_LIMIT = 100_000  # values a path with `*` in it may lead to
 
 
+_is_json = lru_cache(maxsize=1024)(is_json)
 _decoder = msgspec.json.Decoder(float_hook=decimal)
 
 
@@ -27,7 +29,7 @@ def decode(data: bytes | None, content_type: str) -> Any:
     """Return data as a JSON value with exact numbers, as text where it is not JSON, or MISSING."""
     if not data:
         return MISSING
-    if is_json(content_type):
+    if _is_json(content_type):
         try:
             return _decoder.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -73,25 +75,39 @@ def _in_order(text: str, parts: Iterable[str], start: int, end: int) -> bool:
     return True
 
 
-def at_path(root: Any, path: tuple[str | None, ...]) -> Iterator[Any]:
-    """Yield what a path leads to in a JSON value: nothing, one value, or several through `*`."""
-    if root is MISSING:
-        return iter(())
-    found = [root]
+def follow(value: Any, path: tuple[str | None, ...]) -> Any:
+    """Return what a path without `*` leads to in a JSON value, or MISSING."""
     for step in path:
-        found = [inner for value in found for inner in _step(value, step)][:LIST_LIMIT]
-    return iter(found)
+        assert step is not None, "several values: at_path"
+        if isinstance(value, dict):
+            value = value.get(step, MISSING)
+        elif isinstance(value, list):
+            value = _element(value, step)
+        else:
+            return MISSING
+    return value
 
 
-def _step(value: Any, step: str | None) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values() if step is None else ((value[step],) if step in value else ())
-    if isinstance(value, list):
+def _element(value: list[Any], step: str) -> Any:
+    index = step.isdecimal() and step.isascii() and len(step) < 10
+    return value[int(step)] if index and int(step) < len(value) else MISSING
+
+
+def at_path(root: Any, path: tuple[str | None, ...]) -> list[Any]:
+    """Return all that a path leads to in a JSON value: `*` is any key or element."""
+    found = [] if root is MISSING else [root]
+    for step in path:
         if step is None:
-            return value
-        if step.isdecimal() and step.isascii() and len(step) < 10 and int(step) < len(value):
-            return (value[int(step)],)
-    return ()
+            found = [inner for value in found for inner in _inside(value)][:LIST_LIMIT]
+        else:
+            found = [v for v in (follow(value, (step,)) for value in found) if v is not MISSING]
+    return found
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def json_test(operator: str, values: tuple[Value, ...]) -> Callable[[Any], bool]:
@@ -167,14 +183,28 @@ def holds_text(found: Any, value: Value) -> bool:
     return any(contains(text.casefold(), value) for text in texts(found))
 
 
-def bytes_hold(raw: bytes, value: Value) -> bool | None:
-    """Return whether raw data contains a value's text; None where only parsing it can say."""
-    needles = [part.casefold().encode() for part in value.parts]
-    if all(needle.isascii() for needle in needles) and _in_order_bytes(raw.lower(), needles):
-        return True
-    if not raw.isascii() and contains(raw.decode("utf-8", "replace").casefold(), value):
-        return True
-    return None if b"\\" in raw else False
+class Finder:
+    """Looks for a value's text in many places, in any case."""
+
+    def __init__(self, value: Value) -> None:
+        self.value = value
+        self._folded = [part.casefold() for part in value.parts]
+        self._raw = [part.encode() for part in self._folded]
+        self._ascii = all(part.isascii() for part in self._folded)
+
+    def in_texts(self, texts: Iterable[str]) -> bool:
+        """Return whether one of several texts contains it."""
+        if len(self._folded) == 1:  # it spans no two of them: no name holds a NUL
+            return self._folded[0] in "\0".join(texts).casefold()
+        return any(contains(text.casefold(), self.value) for text in texts)
+
+    def in_bytes(self, raw: bytes) -> bool | None:
+        """Return whether raw data contains it; None where only parsing it can say."""
+        if self._ascii and _in_order_bytes(raw.lower(), self._raw):
+            return True
+        if not raw.isascii() and contains(raw.decode("utf-8", "replace").casefold(), self.value):
+            return True
+        return None if b"\\" in raw else False
 
 
 def _in_order_bytes(raw: bytes, needles: Iterable[bytes]) -> bool:
