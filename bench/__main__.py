@@ -16,7 +16,7 @@ from pathlib import Path
 from bench import results
 from bench.harness import Bench, Section, say
 
-CASES = ("append", "growth", "histogram", "pages", "load", "door")
+CASES = ("append", "growth", "histogram", "pages", "load", "door", "events_page")
 
 
 def main(arguments: list[str]) -> int:
