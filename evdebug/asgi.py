@@ -1,11 +1,57 @@
-"""The ASGI application: Django for the pages."""
+"""The ASGI application: the doors for events beside Django, and Django for everything else."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "evdebug.settings")
 
-application = get_asgi_application()
+pages = get_asgi_application()
+
+from apps.ingest import door  # noqa: E402 - it has models, which Django must know first
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[Any], Awaitable[None]]
+
+NO_SUCH_SOCKET = 4404
+
+
+async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Answer by kind and address: `/v1/…` at the door, sockets by route, all else by Django."""
+    if scope["type"] == "http":
+        if scope["path"].startswith("/v1/"):
+            await door.application(scope, receive, send)
+        else:
+            await pages(scope, receive, send)
+    elif scope["type"] == "websocket":
+        await sockets(scope, receive, send)
+    elif scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+    else:
+        raise ValueError(f"nothing here speaks {scope['type']!r}")
+
+
+async def sockets(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Turn a socket away: no address has one."""
+    if (await receive())["type"] == "websocket.connect":
+        await send({"type": "websocket.close", "code": NO_SUCH_SOCKET})
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """Drain the writer when a server other than ours, such as uvicorn, stops."""
+    import asyncio
+
+    from apps.ingest.writer import queue
+
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.shutdown":
+            queue.closing()
+            await asyncio.to_thread(queue.close, 10)
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -169,7 +169,8 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
 
     raises  BadSetting for a value that cannot be used and for an EVDEBUG_ name nobody reads
     """
-    known = {variable.name for variable in VARIABLES} | {"EVDEBUG_REQUIRE_SERVICES"}
+    tests = {"EVDEBUG_REQUIRE_SERVICES", "EVDEBUG_FAILPOINT"}  # of no use to anybody else
+    known = {variable.name for variable in VARIABLES} | tests
     for name, value in environ.items():
         if name.startswith("EVDEBUG_") and name not in known:
             near = ", ".join(sorted(known))

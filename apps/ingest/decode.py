@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from apps.eventlog.envelope import Envelope
 from apps.ingest import cloudevents, deliveries, jsonscan, media, plain
+from apps.ingest.bodies import Cut
 from apps.ingest.media import Headers, Mode
 from apps.ingest.problems import Invalid, Problem, Refused
 from apps.ingest.split import elements_of, utf8
@@ -79,11 +80,17 @@ def lines(
     quick = cloudevents.quick if take is structured else None
     nul = not quick or any(cloudevents.NUL in line for line in block)
     for line in block:
-        if quick and line.isascii() and (envelope := quick(line, nul)) is not None:
+        whole = type(line) is bytes
+        if quick and whole and line.isascii() and (envelope := quick(line, nul)) is not None:
             found.append(envelope)
-        elif not _BLANK.match(line):
+        elif not is_blank(line):
             found.append(_item(take, line, first + len(found), limits))
     return found
+
+
+def is_blank(line: bytes) -> bool:
+    """Return whether a line holds no event, and no attempt at one."""
+    return _BLANK.match(line) is not None
 
 
 def _object_or_array(take: Take, body: bytes, limits: Limits) -> Decoded:
@@ -127,8 +134,9 @@ def _quick(raws: Sequence[bytes | Raw], body: bytes, limits: Limits) -> list[Ite
 
 
 def _item(take: Take, raw: bytes, index: int, limits: Limits) -> Item:
-    if len(raw) > limits.event:
-        return Problem(index, "event_too_big", _too_big(len(raw), limits))
+    size = raw.size if isinstance(raw, Cut) else len(raw)
+    if size > limits.event:
+        return Problem(index, "event_too_big", _too_big(size, limits))
     try:
         return take(raw)
     except Invalid as error:

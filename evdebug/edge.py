@@ -1,0 +1,374 @@
+"""daphne's HTTP with limits at the edge, before an application is asked.
+
+daphne reads a request's whole body, of any length, into a temporary file before it starts the
+application, and waits for slow clients as long as they like. Here
+
+- a body for the pages is held in memory and cut off at a cap, declared or counted;
+- under `STREAMED` the application starts when the headers are in and reads the body as it comes;
+  when it falls behind, the client is paused: a body of any length takes a megabyte of memory;
+- headers, bodies and idle connections have deadlines, kept by one sweep a second over all
+  connections, which costs a request nothing;
+- an answer given before the body was read is followed by a lingering close: a socket closed with
+  unread bytes would reset the connection, and the client would never see why it was refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+from typing import Any
+from urllib.parse import unquote
+
+from daphne.http_protocol import HTTPFactory, WebRequest
+from daphne.utils import HEADER_NAME_RE, INVALID_HEADER_VALUE_BYTES
+from twisted.internet import reactor
+from twisted.web import http
+
+logger = logging.getLogger(__name__)
+
+STREAMED = b"/v1/"
+AHEAD = 1024 * 1024  # bytes a client may be ahead of the application
+RESUME = AHEAD // 4
+HEAD_S = 10  # for the request line and the headers
+BODY_S = 30  # for the body of a request to the pages, and between two pieces of a streamed one
+IDLE_S = 60  # between two requests of a connection
+LINGER_S = 2  # for a refused client to read the answer
+
+
+class Body:
+    """The body of a streamed request: what the channel feeds and the application receives."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._ended = self._told = self._gone = False
+        self._paused = False
+        self._reader: asyncio.Future[None] | None = None
+        self.expects_continue = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether the client has sent all of it."""
+        return self._ended
+
+    def feed(self, data: bytes) -> None:
+        """Take a piece from the client, and pause it when the application is far behind."""
+        self._chunks.append(data)
+        self._size += len(data)
+        if self._size > AHEAD and not self._paused:
+            self._paused = True
+            self._channel.pause_client()
+        self._wake()
+
+    def end(self) -> None:
+        """Note that there is no more."""
+        self._ended = True
+        self._wake()
+
+    def put_nowait(self, message: dict[str, Any]) -> None:
+        """Take daphne's `http.disconnect`: the client is gone, or the answer is complete."""
+        self._gone = True
+        self._wake()
+
+    async def receive(self) -> dict[str, Any]:
+        """Return the next piece, or that there will be none. ASGI's `receive`."""
+        if self.expects_continue:
+            self.expects_continue = False
+            self._channel.go_on()
+        while True:
+            if (self._chunks or self._ended) and not self._told and (self._ended or not self._gone):
+                data = b"".join(self._chunks)
+                self._chunks, self._size, self._told = [], 0, self._ended
+                if self._paused:
+                    self._paused = False
+                    self._channel.resume_client()
+                return {"type": "http.request", "body": data, "more_body": not self._ended}
+            if self._gone:
+                return {"type": "http.disconnect"}
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+
+class Request(WebRequest):  # type: ignore[misc]
+    """One request; streamed or not is known once its first line is."""
+
+    error_template = "%(body)s"
+    body: Body | None = None
+    _held = 0
+
+    def __init__(self, channel: Channel, queued: object = False) -> None:
+        # Never let Twisted parse forms: it does so in memory, and Django does it again.
+        super().__init__(channel, queued, parsePOSTFormSubmission=False)
+
+    def gotLength(self, length: int | None) -> None:
+        self.content = io.BytesIO()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        if self.body is not None:
+            self.body.feed(data)
+            return
+        self._held += len(data)
+        if self._held > self.channel.factory.cap:
+            self.channel.refuse_body()
+        else:
+            self.content.write(data)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        self.requestHeaders.removeHeader(b"daphne-root-path")  # anybody could set our root by it
+        if self.body is not None:
+            self.body.end()
+        else:
+            super().requestReceived(command, path, version)
+
+    def begin(self, command: bytes, uri: bytes, version: bytes) -> None:
+        """Start the application of a streamed request; its body is still to come."""
+        self.method, self.uri, self.clientproto = command, uri, version
+        self.path, _, query = uri.partition(b"?")
+        headers = []
+        for name, values in self.requestHeaders.getAllRawHeaders():
+            bad = any(INVALID_HEADER_VALUE_BYTES.intersection(value) for value in values)
+            if bad or not HEADER_NAME_RE.fullmatch(name):
+                self.channel.refuse(400, "bad_header", "a header's name or value is malformed")
+                return
+            headers += [(name.lower(), value) for value in values]
+        if not (uri + command).isascii():
+            self.channel.refuse(400, "bad_request", "the request line is not ASCII")
+            return
+        self.client_addr = [str(self.client.host), self.client.port]
+        self.body = Body(self.channel)
+        scope = {
+            "type": "http", "http_version": version.rpartition(b"/")[2].decode("latin-1"),
+            "method": command.decode(), "path": unquote(self.path.decode()), "raw_path": self.path,
+            "root_path": "", "scheme": "http", "query_string": query, "headers": headers,
+            "client": self.client_addr, "server": [str(self.host.host), self.host.port],
+        }  # fmt: skip
+        self.application_queue = self.body
+        self.server.create_application(self, scope)
+
+    def handle_reply(self, message: dict[str, Any]) -> None:
+        if self.finished or self.channel is None or self.channel.refused:
+            return
+        if self.body is not None and not self.body.ended and not self._response_started:
+            # What follows on this connection is the rest of the body: no request can.
+            self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+            self.channel.persistent = 0
+        super().handle_reply(message)
+
+    def failed(self) -> None:
+        """Answer for an application that ended without an answer."""
+        if self.finished or self.channel is None:
+            return
+        if self._response_started:
+            self.transport.abortConnection()  # half an answer must not pass for a whole one
+        else:
+            self.handle_exception(None)
+
+    def basic_error(self, status: int, status_text: bytes, body: str) -> None:
+        """Answer an error of the server itself in the shape of all others."""
+        content = _problem(status_text.decode("latin-1").lower().replace(" ", "_"), body)
+        headers = [
+            (b"Content-Type", b"application/json"),
+            (b"Content-Length", b"%d" % len(content)),
+        ]
+        self.handle_reply({"type": "http.response.start", "status": status, "headers": headers})
+        self.handle_reply({"type": "http.response.body", "body": content})
+
+
+class Channel(http.HTTPChannel):  # type: ignore[misc]
+    """One connection: deadlines, refusals, and the pause that keeps a streamed body bounded."""
+
+    timeOut = None  # the sweep keeps the time
+    deadline: float | None = None
+    idle = True  # no part of a request is here
+    refused = False
+    _in_body = _lingers = _client_paused = False
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self.factory.channels.add(self)
+        self._expect(HEAD_S)
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.factory.channels.discard(self)
+        super().connectionLost(reason)
+
+    def _expect(self, seconds: float | None) -> None:
+        self.deadline = None if seconds is None else reactor.seconds() + seconds
+
+    def overdue(self) -> None:
+        """Close a connection whose deadline has passed, saying so where somebody may listen."""
+        if self._lingers:
+            self.transport.abortConnection()
+        elif self.idle:
+            self.deadline = None
+            self.loseConnection()
+        else:
+            what = "body" if self._in_body else "head"
+            self.refuse(
+                408, "too_slow", f"the request's {what} did not come in time; send it again"
+            )
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.refused or self._lingers:
+            return
+        if self.idle:
+            self.idle = False
+            self._expect(HEAD_S)
+        elif self._in_body and self.requests[-1].body is not None:
+            self._expect(None if self._client_paused else BODY_S)
+        super().dataReceived(data)
+
+    def lineReceived(self, line: bytes) -> None:
+        if not self.refused:
+            super().lineReceived(line)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        self.refuse(431, "headers_too_big", "a line of the headers is too long")
+
+    def rawDataReceived(self, data: bytes) -> None:
+        if not (self.refused or self._lingers):
+            super().rawDataReceived(data)
+
+    def allHeadersReceived(self) -> None:
+        if self.refused:
+            return
+        request = self.requests[-1]
+        streamed = self._path.startswith(STREAMED)
+        if not streamed and (self.length or 0) > self.factory.cap:
+            self.refuse_body()
+            return
+        self._in_body = self.length != 0
+        self._expect(BODY_S)
+        if streamed:
+            request.begin(self._command, self._path, self._version)
+        super().allHeadersReceived()
+
+    def allContentReceived(self) -> None:
+        if self.refused:
+            return
+        self._in_body = False
+        self._expect(None)
+        super().allContentReceived()
+
+    def requestDone(self, request: Request) -> None:
+        if not self._in_body:
+            self.idle = True
+            self._expect(IDLE_S)
+        super().requestDone(request)
+
+    def _send100Continue(self) -> None:
+        body = self.requests[-1].body if self.requests else None
+        if body is not None:
+            body.expects_continue = True  # told once the application wants to read
+        elif not self.refused:
+            super()._send100Continue()
+
+    def go_on(self) -> None:
+        """Tell a client that asked whether to send its body."""
+        if not (self.refused or self._lingers):
+            super()._send100Continue()
+
+    def pause_client(self) -> None:
+        """Stop reading: the application has enough to do."""
+        self._client_paused = True
+        self._expect(None)
+        self._networkProducer.pauseProducing()
+
+    def resume_client(self) -> None:
+        """Read on."""
+        self._client_paused = False
+        if self._in_body:
+            self._expect(BODY_S)
+        if not self._waitingForTransport:
+            self._networkProducer.resumeProducing()
+
+    def resumeProducing(self) -> None:
+        super().resumeProducing()
+        if self._client_paused:
+            self._networkProducer.pauseProducing()
+
+    def refuse_body(self) -> None:
+        """Answer 413."""
+        self.refuse(413, "body_too_big", f"a body has at most {self.factory.cap} bytes here")
+
+    def refuse(self, status: int, code: str, detail: str) -> None:
+        """Answer without asking an application, and close."""
+        if self.refused or self._lingers:
+            return
+        self.refused = True
+        content = _problem(code, detail)
+        reason = http.RESPONSES.get(status, b"Error")
+        self.transport.write(
+            b"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+            b"Connection: close\r\n\r\n" % (status, reason, len(content)) + content
+        )
+        for request in self.requests:
+            if request.body is not None:
+                request.body.put_nowait({"type": "http.disconnect"})
+        self._in_body = True  # whatever is still to come is not read
+        self.loseConnection()
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        self.refuse(400, "bad_request", "the request is not well-formed HTTP/1.1")
+
+    def loseConnection(self) -> None:
+        if not self._in_body:
+            super().loseConnection()
+        elif not self._lingers:
+            self._lingers = True
+            self._expect(LINGER_S)
+            self._networkProducer.unregisterProducer()
+            self.transport.loseWriteConnection()
+            self._networkProducer.resumeProducing()
+
+
+class Factory(HTTPFactory):  # type: ignore[misc]
+    """Makes channels, knows those that are open, and ends those that are overdue."""
+
+    def __init__(self, server: Any, *, cap: int) -> None:
+        super().__init__(server)
+        self.cap = cap
+        self.channels: set[Channel] = set()
+
+    def buildProtocol(self, addr: Any) -> Channel:
+        channel = Channel()
+        channel.factory = self
+        channel.requestFactory = Request
+        channel.callLater = reactor.callLater
+        return channel
+
+    def let_go(self) -> None:
+        """Close the connections that wait for a request; the others after their answer."""
+        for channel in list(self.channels):
+            channel.persistent = 0
+            if channel.idle:
+                channel.loseConnection()
+
+    def startFactory(self) -> None:
+        """Do nothing: Twisted would format an access log for every request, for nobody."""
+
+    def stopFactory(self) -> None:
+        """Do nothing."""
+
+    def log(self, request: Request) -> None:
+        """Do nothing."""
+
+    def sweep(self) -> None:
+        """End what is overdue; forget what became a socket, which keeps its own time."""
+        now = reactor.seconds()
+        for channel in list(self.channels):
+            if channel.transport.protocol is not channel:
+                self.channels.discard(channel)
+            elif channel.deadline is not None and now > channel.deadline:
+                channel.overdue()
+
+
+def _problem(code: str, detail: str) -> bytes:
+    return json.dumps({"code": code, "detail": detail}).encode()

@@ -1,0 +1,147 @@
+"""The web server: daphne with the limits of `edge`, stopped cleanly."""
+
+from __future__ import annotations
+
+# First: importing it installs the reactor that runs on asyncio.
+from daphne.server import Server  # isort: skip
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
+from django.conf import settings
+from twisted.internet import defer, reactor
+from twisted.internet import error as twisted_error
+from twisted.logger import STDLibLogObserver, globalLogBeginner
+
+from apps.ingest.writer import queue
+from evdebug.edge import Factory, Request
+
+logger = logging.getLogger(__name__)
+
+BACKLOG = 1024
+STOP_S = 10  # for requests under way, and as long again for what is queued
+Application = Callable[..., Awaitable[None]]
+
+
+class CannotListen(Exception):
+    """The address cannot be listened on; the text says why."""
+
+
+def serve(
+    application: Application,
+    host: str,
+    port: int,
+    *,
+    ready: Callable[[int], None] | None = None,
+) -> None:
+    """Serve `application` until SIGINT or SIGTERM, and return when all is answered and stored.
+
+    Runs on the main thread, once per process.
+    ready   called with the port once it is listened on
+    raises  CannotListen
+    """
+    EdgeServer(application, host, port).run(ready)
+
+
+class EdgeServer(Server):  # type: ignore[misc]
+    """daphne's server with our protocol, which finishes what it began before it stops."""
+
+    def __init__(self, application: Application, host: str, port: int) -> None:
+        super().__init__(application, ["none: run() listens itself"], server_name="")
+        self.host, self.port = host, port
+        self.connections: dict[Any, dict[str, Any]] = {}
+
+    def run(self, ready: Callable[[int], None] | None = None) -> None:
+        """Listen, serve until a signal, finish.  raises  CannotListen"""
+        _log_errors_of_twisted()
+        asyncio.set_event_loop(reactor._asyncioEventloop)
+        self.http_factory = Factory(self, cap=settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+        self.ws_factory = WebSocketFactory(self, server=self.server_name)
+        self.ws_factory.setProtocolOptions(
+            autoPingTimeout=self.ping_timeout,
+            allowNullOrigin=True,  # autobahn's own check knows nothing of ours
+            openHandshakeTimeout=self.websocket_handshake_timeout,
+            maxMessagePayloadSize=self.websocket_max_message_size,
+            maxFramePayloadSize=self.websocket_max_frame_size,
+        )
+        try:
+            self.listener = reactor.listenTCP(
+                self.port, self.http_factory, backlog=BACKLOG, interface=self.host.strip("[]")
+            )
+        except twisted_error.CannotListenError as error:
+            where = f"{self.host}:{self.port}"
+            raise CannotListen(f"{where} cannot be listened on: {error.socketError}") from error
+        for chore in (self.application_checker, self.timeout_checker, self._sweep):
+            reactor.callLater(1, chore)
+        reactor.addSystemEventTrigger("before", "shutdown", self._finish)
+        if ready:
+            reactor.callWhenRunning(ready, self.listener.getHost().port)
+        reactor.run(installSignalHandlers=True)
+
+    def _sweep(self) -> None:
+        reactor.callLater(1, self._sweep)
+        self.http_factory.sweep()
+
+    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
+        """Start the application for a request or socket and return its queue."""
+        if not isinstance(protocol, Request) or protocol.body is None:
+            return super().create_application(protocol, scope)
+        scope["asgi"] = {"version": "3.0"}
+        send = partial(self.handle_reply, protocol)
+        running = asyncio.ensure_future(self.application(scope, protocol.body.receive, send))
+        self.connections[protocol]["application_instance"] = running
+        running.add_done_callback(partial(self._done, protocol))
+        return protocol.body
+
+    def _done(self, protocol: Request, running: asyncio.Task[None]) -> None:
+        """Let go of a streamed request at once, and answer for an application that failed."""
+        error = None if running.cancelled() else running.exception()
+        if error:
+            logger.error("An application failed", exc_info=error)
+        if "disconnected" not in self.connections.pop(protocol, {}):
+            protocol.failed()
+
+    def protocol_disconnected(self, protocol: Any) -> None:
+        if protocol in self.connections:
+            super().protocol_disconnected(protocol)
+
+    def _finish(self) -> defer.Deferred[None]:
+        return defer.Deferred.fromFuture(asyncio.ensure_future(self.finish()))
+
+    async def finish(self) -> None:
+        """Take no more connections, answer what is under way, store what is queued."""
+        queue.closing()
+        loop = asyncio.get_running_loop()
+        await defer.maybeDeferred(self.listener.stopListening).asFuture(loop)
+        self.http_factory.let_go()
+        sockets, requests = self._under_way()
+        for running in sockets:
+            running.cancel()
+        if requests:
+            await asyncio.wait(requests, timeout=STOP_S)
+        for running in requests:
+            running.cancel()
+        await asyncio.gather(*sockets, *requests, return_exceptions=True)
+        await loop.run_in_executor(None, queue.close, STOP_S)
+
+    def _under_way(self) -> tuple[list[asyncio.Future[Any]], list[asyncio.Future[Any]]]:
+        """Return the running applications: those of sockets, which never end, and of requests."""
+        sockets: list[asyncio.Future[Any]] = []
+        requests: list[asyncio.Future[Any]] = []
+        for protocol, details in self.connections.items():
+            running = details.get("application_instance")
+            if running is not None and not running.done():
+                (sockets if isinstance(protocol, WebSocketProtocol) else requests).append(running)
+        return sockets, requests
+
+
+def _log_errors_of_twisted() -> None:
+    """Send what Twisted logs to our own log: only its errors mean something to us."""
+    logging.getLogger("twisted").setLevel(logging.ERROR)
+    globalLogBeginner.beginLoggingTo(
+        [STDLibLogObserver("twisted")], redirectStandardIO=False, discardBuffer=True
+    )
