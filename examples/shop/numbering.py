@@ -74,7 +74,7 @@ class Numbering:
 
 
 class TimedNumbering:
-    """The numbers of a shop that starts at `start` (ms) and takes at most `rate` orders a second."""
+    """The numbers of a shop starting at `start` (ms) that takes at most `rate` orders a second."""
 
     def __init__(self, start: int, *, rate: float) -> None:
         first = (start - EPOCH) // 1000 * (int(rate) + 1) + 10_000_000

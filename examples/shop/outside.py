@@ -75,6 +75,7 @@ class World:
     """All outside services behind one door.
 
     calm     orders whose requests are spared random failures
+    quiet    when everybody's are: what waits behind a failure would come late into the story
     slow_settlement  when the payment provider takes captures on but does not settle them at once
     stalls   when a warehouse's carrier answers nothing: requests wait for the end of the window
     """
@@ -84,6 +85,7 @@ class World:
     numbers: Numbers
     goods: Callable[[Request, int, Event], None]
     calm: frozenset[str] = frozenset()
+    quiet: Window = Window(0, 0)
     slow_settlement: list[Window] = field(default_factory=list)
     stalls: list[tuple[str, Window]] = field(default_factory=list)
     _curves: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -98,7 +100,7 @@ class World:
         self._mail = MailServer(self)
 
     def answer(self, name: str, request: Request, at: int, event: Event) -> Answer:
-        failure = self._hiccup(name, request)
+        failure = self._hiccup(name, request, at)
         if failure:
             return failure
         took = self.timing.draw(self._curves[name])
@@ -113,12 +115,16 @@ class World:
             return self._allocate(request), took
         return self._order_goods(request, at + took, event), took
 
-    def _hiccup(self, name: str, request: Request) -> Answer | None:
+    def spares(self, order: str, at: int) -> bool:
+        """Return whether a request for `order` is spared random failures."""
+        return order in self.calm or at in self.quiet
+
+    def _hiccup(self, name: str, request: Request, at: int) -> Answer | None:
         """Let a request fail: once mostly, twice at times, then never again."""
         share, status, error, took = HICCUPS.get(name, NEVER)
         left = self._failing.pop(f"{name} {request}", None) if self._failing else None
         if left is None:
-            if self.random.random() >= share or request.get("order") in self.calm:
+            if self.random.random() >= share or self.spares(request.get("order", ""), at):
                 return None
             left = 2 if self.random.random() < 0.2 else 1
         if not left:
@@ -191,7 +197,7 @@ class Provider:
         return answer
 
     def capture(self, request: Request, at: int) -> dict[str, Any]:
-        if request["order"] not in self.world.calm and self.world.random.random() < 0.0008:
+        if self.world.random.random() < 0.0008 and not self.world.spares(request["order"], at):
             return {"status": 200, "state": "review"}
         slow = any(at in window for window in self.world.slow_settlement)
         if slow and self.world.random.random() < UNSETTLED:
@@ -212,7 +218,7 @@ class MailServer:
 
     def send(self, request: Request, at: int) -> dict[str, Any]:
         taken = self._recent(request["to"], at)
-        if len(taken) >= self.QUOTA or self._refuses(request):
+        if len(taken) >= self.QUOTA or self._refuses(request, at):
             return GREYLISTED
         taken.append(at)
         queued = "".join(self.world.random.choices(BASE62, k=10))
@@ -228,12 +234,11 @@ class MailServer:
             del self._taken[next(iter(self._taken))]
         return taken
 
-    def _refuses(self, request: Request) -> bool:
-        if request["order"] in self.world.calm:
-            return False
+    def _refuses(self, request: Request, at: int) -> bool:
         key = (request["template"], request["order"])
         left = self._greylisted.pop(key, None)
-        if left is None and self.world.random.random() < 0.004:
+        struck = left is None and self.world.random.random() < 0.004
+        if struck and not self.world.spares(request["order"], at):
             left = 3 if self.world.random.random() < 0.15 else 1
         if not left:
             return False

@@ -35,6 +35,7 @@ PER_ORDER = 32.2  # log entries an order leads to: events, answers from outside 
 REGISTRATIONS = 0.09  # accounts opened, per order
 MOVES = 0.03
 USUAL = 40.0  # entries a second
+OPENING = 2_000  # ms until the first customer: every product is listed by then
 RESTART = 2_500  # ms a service takes nothing while it is deployed
 
 
@@ -56,7 +57,7 @@ class Shop:
         self.products = products(rate / USUAL)
         self.plan = story.plan(self.products, start, edge)
         self.rate = rate / PER_ORDER  # orders a second
-        times = arrivals(self._random("arrivals"), start, self.rate)
+        times = arrivals(self._random("arrivals"), start + OPENING, self.rate)
         self.cast = cast(self.plan, times, start=start, rate=self.rate * 1.5)
         self._shift = 0  # ms the shop was closed, see `close`
         timing = Timing(self._random("timing"))
@@ -66,6 +67,7 @@ class Shop:
             self.cast.numbers,
             self._goods_ordered,
             self.cast.calm,
+            self.plan.quiet,
             list(self.plan.slow_settlement),
             list(self.plan.stalls),
         )

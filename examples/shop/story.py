@@ -33,6 +33,7 @@ ANOMALY_GOES_ON = 6 * MINUTE  # after the end of the past
 BUYERS = (0.96, 0.88, 0.79, 0.66, 0.55, 0.45, 0.24)
 UNRELEASED = (0.45, 0.24)
 BUYER, *EARLIER = RESERVED
+NEVER = Window(0, 0)
 GOOD_CARD = "tok_5eed0042"
 
 
@@ -64,6 +65,7 @@ class Plan:
     lost_commits: list[LostCommit] = field(default_factory=list)
     stalls: list[tuple[str, Window]] = field(default_factory=list)
     slow_settlement: list[Window] = field(default_factory=list)
+    quiet: Window = NEVER  # when random failures strike nobody
 
 
 def plan(products: list[Product], start: int, edge: int) -> Plan:
@@ -95,6 +97,7 @@ def plan(products: list[Product], start: int, edge: int) -> Plan:
         [LostCommit("payments", story, f"order-{ORDER}")],
         [(WAREHOUSE, Window(story + 500, story + 4_900))],
         [Window(edge - ANOMALY, edge + ANOMALY_GOES_ON)],
+        Window(story - 10_000, story + 10_000),
     )
 
 

@@ -13,8 +13,8 @@ from typing import Any
 from examples.shop.catalogue import PLANTED, Product, customer
 
 KNOWN = 1_904  # customers with an account when the shop opens
-SWELL = 0.15  # how far the rate swings, over WAVE ms
-WAVE = 1_500_000
+SWELL = 0.12  # how far the rate swings, over WAVE ms
+WAVE = 1_800_000
 METHODS = ("card", "card", "card", "card", "card", "card", "card", "invoice", "invoice", "wallet")
 QUANTITIES = (1, 1, 1, 1, 1, 1, 2, 2, 3)
 LINES = (1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3)
