@@ -166,9 +166,9 @@ class System:
         """The address of its pages."""
         return f"{self.server.url}/{self.slug}"
 
-    def send(self, *events: dict[str, Any], path: str = "/v1/events") -> Any:
-        """POST events as plain JSON and return the answer, whatever its status."""
-        return self._ask(path, key=self.ingest_key, body=json.dumps(events).encode())[1]
+    def send(self, *events: dict[str, Any], path: str = "/v1/events") -> tuple[int, Any]:
+        """POST events as plain JSON and return status and answer."""
+        return self._ask(path, key=self.ingest_key, body=json.dumps(events).encode())
 
     def get(self, path: str, *, key: str = "") -> tuple[int, Any]:
         """GET `/api/v1/SLUG/…` and return status and answer."""

@@ -49,18 +49,25 @@ def expected_errors() -> list[str]:
 
 
 @pytest.fixture
-def new_context(browser: Browser, server: Evdebug, expected_errors: list[str]) -> Iterator[Any]:
+def console() -> list[str]:
+    """Errors the browser noted so far: of the console, uncaught, or against the CSP."""
+    return []
+
+
+@pytest.fixture
+def new_context(
+    browser: Browser, server: Evdebug, expected_errors: list[str], console: list[str]
+) -> Iterator[Any]:
     """Open contexts (windows of their own cookies); options are those of Playwright."""
     contexts: list[BrowserContext] = []
-    seen: list[str] = []
 
     def watch(page: Page) -> None:
         page.set_default_timeout(TIMEOUT_MS)
-        page.on("pageerror", lambda error: seen.append(f"{page.url}: {error}"))
+        page.on("pageerror", lambda error: console.append(f"{page.url}: {error}"))
         page.on(
             "console",
             lambda said: (
-                seen.append(f"{page.url}: {said.text} ({said.location.get('url', '')})")
+                console.append(f"{page.url}: {said.text} ({said.location.get('url', '')})")
                 if said.type == "error"  # what the Content-Security-Policy forbids is one, too
                 else None
             ),
@@ -75,7 +82,7 @@ def new_context(browser: Browser, server: Evdebug, expected_errors: list[str]) -
     yield opened
     for context in contexts:
         context.close()
-    unexpected = [e for e in seen if not any(re.search(p, e) for p in expected_errors)]
+    unexpected = [e for e in console if not any(re.search(p, e) for p in expected_errors)]
     assert not unexpected, "The browser's console has errors:\n" + "\n".join(unexpected)
 
 
