@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from apps.eventlog import store
 from apps.eventlog.commands import remember
@@ -13,9 +13,6 @@ from apps.eventlog.memory import Lane, Memory
 
 if TYPE_CHECKING:
     from apps.eventlog.commands.append import Row
-
-
-T = TypeVar("T")
 
 
 def prepare(
@@ -28,9 +25,11 @@ def prepare(
     lanes: list[Lane] = [
         (e.kind, e.type, e.source, e.channel, e.tap, e.content_type) for e in envelopes
     ]
-    # difference(), not `-` with keys(): that walks the whole memory, this only the batch.
+    # `difference`, not "- keys()", which would walk all the names that are known.
     if fresh := set(lanes).difference(memory.lanes):
         _lanes(row.system, memory, fresh)
+    streams = {e.stream for e in envelopes}
+    streams.discard("")
     # The bound holds between batches; a batch's own names are never thrown out under it.
     if unknown := streams.difference(memory.streams):
         _streams(row, memory, unknown)
@@ -41,22 +40,17 @@ def prepare(
     correlations.discard("")
     if unknown := correlations.difference(memory.correlations):
         found = store.names_to_ids("correlation", row.system, unknown)
-        if fresh_names := unknown - found.keys():
+        if fresh_names := unknown.difference(found):
             found |= store.add_names("correlation", row.system, list(fresh_names))
         memory.correlations |= found
     known = memory.lanes
     return [known[lane] for lane in lanes]
 
 
-def _unknown(names: Iterable[T], known: Mapping[T, int]) -> set[T]:
-    """Return which names are not known; `names - known.keys()` would walk all that are."""
-    return {name for name in names if name not in known}
-
-
 def _streams(row: Row, memory: Memory, unknown: set[str]) -> None:
     found = store.names_to_ids("stream", row.system, unknown)
     _revisions(row, memory, list(found.values()))
-    if fresh := unknown - found.keys():
+    if fresh := unknown.difference(found):
         found |= store.add_names("stream", row.system, list(fresh))
     memory.streams |= found
 
