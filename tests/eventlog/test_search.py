@@ -166,7 +166,7 @@ def test_a_scan_that_is_out_of_time_stops_where_it_is(monkeypatch: pytest.Monkey
     monkeypatch.setattr(time, "monotonic", lambda: float(next(ticks)))
     plain = plan.plan(line, "data.total>=0")
     walk = scan.Scan(plain, seconds=6.5)
-    found = [p for positions in walk for p in positions]
+    found = [position for matches in walk for position, _ in matches]
     assert not walk.complete
     assert walk.scanned_to == line.head - 6
     expected = [e.position for e in matching(line, "data.total>=0") if e.position >= line.head - 6]

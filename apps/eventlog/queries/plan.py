@@ -15,7 +15,7 @@ from apps.eventlog.places import Line, position
 from apps.eventlog.queries import log
 from apps.eventlog.queries.lanes import Strings, lanes
 from apps.eventlog.query import parse
-from apps.eventlog.terms import Term, bounds
+from apps.eventlog.terms import Query, Term, bounds
 from apps.eventlog.values import text_test
 
 FEW_LANES = 32  # up to so many, their walks are merged; more, and the log is walked
@@ -54,12 +54,15 @@ def plan(
     at: int | None = None,
     after: int | None = None,
     before: int | None = None,
+    without: str = "",
 ) -> Plan:
     """Return the plan of a query as of position `at`, for after < position < before.
 
-    raises  QueryError
+    without  leaves out the terms on this field
+    raises   QueryError
     """
     query = parse(text)
+    query = Query(tuple(term for term in query.terms if term.field.name != without or not without))
     moment = line.head if at is None else max(0, min(at, line.head))
     upto = moment if before is None else min(moment, before - 1)
     dated = any(term.field.sort == "moment" for term in query.terms)

@@ -23,18 +23,21 @@ SECONDS = 2.0  # and for so long
 LARGEST = 4000  # keys or rows in one statement
 LARGEST_WITH_DATA = 1000
 
+Match = tuple[int, int]  # position, lane
+
 
 class Scan:
     """One walk over a plan's positions; `complete` and `scanned_to` say how far it came.
 
-    Iterating yields lists of matching positions, newest first unless `ascending`; some are empty.
-    It ends after the last candidate, or when the budget is spent: then `complete` is false and
+    Iterating yields lists of matches as (position, lane), newest first unless `ascending`; some
+    are empty, and the lane is 0 where nobody asked for it with `lanes`. It ends after the last
+    candidate, or when the budget is spent: then `complete` is false and
     `scanned_to` is the last position looked at.
     """
 
     def __init__(
-        self, plan: Plan, *, ascending: bool = False, first: int = 64, rows: int | None = None,
-        seconds: float = SECONDS,
+        self, plan: Plan, *, ascending: bool = False, first: int = 64, lanes: bool = False,
+        rows: int | None = None, seconds: float | None = None,
     ) -> None:  # fmt: skip
         self.plan, self.descending = plan, not ascending
         self.complete = True
@@ -45,12 +48,13 @@ class Scan:
         self._handled = [term for term in plan.rest if term.field.sort == "handled"]
         self._holds = matcher(Query(tuple(cheap)), as_of=plan.as_of) if cheap else None
         self._reader = Reader(plan.line, plan.known, names)
+        self._only_keys = self._reader.only_keys and not lanes and not self._check_lanes
         self._largest = LARGEST_WITH_DATA if names & {"data", "metadata"} else LARGEST
         self._size = max(1, min(first, self._largest))
         self._rows = ROWS if rows is None else rows
-        self._until = time.monotonic() + seconds
+        self._until = time.monotonic() + (SECONDS if seconds is None else seconds)
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[list[Match]]:
         after, upto = self.plan.after, self.plan.upto
         while after < upto:
             rows, reached = self._candidates(after, upto)
@@ -71,14 +75,13 @@ class Scan:
         """Return the next rows in order, and the position up to which there are no others."""
         plan, size = self.plan, self._size
         rows: Sequence[Row]
-        if plan.driver == "log" and plan.lanes is None and self._reader.only_keys:
+        if plan.driver == "log" and self._only_keys:
             rows = self._numbered(after, upto)
         elif plan.driver == "log":
             rows = self._walked(after, upto)
         else:
             keys = self._merged(after, upto)
-            alone = self._reader.only_keys and not self._check_lanes
-            rows = [(key, 0) for key in keys] if alone else self._reader.at(keys)
+            rows = [(key, 0) for key in keys] if self._only_keys else self._reader.at(keys)
         if len(rows) >= size:
             return rows, position(rows[-1][0])
         return rows, after + 1 if self.descending else upto
@@ -124,23 +127,24 @@ class Scan:
         parts = self.plan.line.within(after, upto)
         return parts[::-1] if self.descending else parts
 
-    def _kept(self, rows: Sequence[Row], reached: int) -> tuple[list[int], int]:
-        """Return the positions of the rows that match, and how far the clock let them be read."""
-        lanes, kept = self.plan.lanes, []
+    def _kept(self, rows: Sequence[Row], reached: int) -> tuple[list[Match], int]:
+        """Return the rows that match, and how far the clock let them be read."""
+        lanes = self.plan.lanes
+        kept: list[Match] = []
         if lanes is not None and self._check_lanes:
             rows = [row for row in rows if row[1] in lanes]
         if self._holds is None:
-            kept = [position(row[0]) for row in rows]
+            kept = [(position(row[0]), row[1]) for row in rows]
         else:
-            for glimpse in self._reader.glimpses(rows):
+            for row, glimpse in zip(rows, self._reader.glimpses(rows), strict=True):
                 if self._holds(glimpse):
-                    kept.append(glimpse.position)
+                    kept.append((glimpse.position, row[1]))
                 if time.monotonic() > self._until and glimpse.position != position(rows[-1][0]):
                     reached = glimpse.position
                     break
         for term in self._handled:
-            found = _handled(self.plan, term, kept)
-            kept = [p for p in kept if (p in found) is not term.negated]
+            found = _handled(self.plan, term, [p for p, _ in kept])
+            kept = [match for match in kept if (match[0] in found) is not term.negated]
         return kept, reached
 
 

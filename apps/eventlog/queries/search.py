@@ -11,7 +11,7 @@ from apps.eventlog.match import matcher
 from apps.eventlog.places import MASK, Line
 from apps.eventlog.queries import log, scan
 from apps.eventlog.queries.plan import plan
-from apps.eventlog.queries.rollups import tally
+from apps.eventlog.queries.totals import sums
 from apps.eventlog.query import parse
 
 LIMIT = 1000  # events on a page, at most
@@ -62,8 +62,8 @@ def search(
         plan(line, text, at=at, after=after, before=before), ascending=ascending, first=limit + 1
     )
     found: list[int] = []
-    for positions in walk:
-        found += positions
+    for matches in walk:
+        found += [at for at, _ in matches]
         if len(found) > limit:
             break
     events = _loaded(line, found[:limit])
@@ -101,13 +101,11 @@ def count(line: Line, text: str, *, at: int | None = None) -> Count:
     it = plan(line, text, at=at)
     if it.after >= it.upto:
         return Count(0, exact=True)
-    if it.by_lanes and it.lanes is None:
-        return Count(it.upto - it.after, exact=True)
     if it.by_lanes:
-        sums = tally(line, [(it.after, it.upto)], lanes=it.lanes or (), failing=frozenset())
-        return Count(sum(n for n, _ in sums[0].values()), exact=True)
+        ((n, _),) = sums(it, [(it.after, it.upto)])
+        return Count(n, exact=True)
     walk = scan.Scan(it)
-    n = sum(len(positions) for positions in walk)
+    n = sum(len(matches) for matches in walk)
     return Count(n, exact=walk.complete)
 
 
