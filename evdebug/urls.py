@@ -11,4 +11,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
     path("", include("apps.access.urls")),
+    path("", include("apps.pages.urls")),
 ]
+
+handler400 = "apps.pages.views.errors.bad_request"
+handler403 = "apps.pages.views.errors.forbidden"
+handler404 = "apps.pages.views.errors.not_found"

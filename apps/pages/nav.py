@@ -1,0 +1,21 @@
+"""The pages there are, in the order of the bar: the one list to add a page to."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Page(NamedTuple):
+    """An entry of the navigation."""
+
+    name: str  # as shown
+    icon: str
+    key: str  # the letter after `g`, "" for none
+    url: str  # name of the address; it takes the system's slug
+    own: bool = True  # whether the page belongs to a system
+
+
+PAGES = (
+    Page("Events", "events", "e", "pages:events"),
+    Page("Welcome", "flag", "", "pages:welcome", own=False),
+)

@@ -1,0 +1,46 @@
+"""The services of a system as they are drawn, and which of them publishes a type."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from apps.eventlog.queries.lanes import Strings, lanes
+from apps.pages.tiles import Tile, tile, tiles
+
+REMEMBERED = 200  # systems
+
+
+class Cast(NamedTuple):
+    """Who takes part in a system, in order of first appearance."""
+
+    lanes: dict[int, Strings]
+    tiles: dict[str, Tile]
+    publishers: dict[str, str]  # type -> the service that published it first
+
+    def of(self, service: str) -> Tile:
+        """Return the tile of a service."""
+        return tile(self.tiles, service)
+
+    def of_type(self, name: str) -> Tile:
+        """Return the tile of the service that publishes a type."""
+        return tile(self.tiles, self.publishers.get(name, ""))
+
+
+_known: dict[int, tuple[int, Cast]] = {}  # lanes are never changed or removed: their number tells
+
+
+def cast(system: int) -> Cast:
+    """Return who takes part in a system."""
+    found = lanes(system)
+    known = _known.get(system)
+    if known and known[0] == len(found) and known[1].lanes == found:
+        return known[1]
+    publishers: dict[str, str] = {}
+    for lane in found.values():
+        if lane.kind not in ("delivery", "progress"):
+            publishers.setdefault(lane.type, lane.source)
+    made = Cast(found, tiles(lane.source for lane in found.values()), publishers)
+    if len(_known) >= REMEMBERED:
+        _known.clear()
+    _known[system] = (len(found), made)
+    return made

@@ -1,0 +1,215 @@
+"""Tags and filters of the pages: icons, numbers, times, tiles, and links that keep the moment."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+from urllib.parse import urlencode
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apps.eventlog.envelope import Recorded, isoformat
+from apps.eventlog.terms import Term, written
+from apps.pages import chunks, edits, links, words
+from apps.pages.tiles import Tile
+from apps.pages.tiles import shown as service_name
+
+register = template.Library()
+
+_WORD = re.compile(r'"[A-Za-z_][A-Za-z0-9_-]*"')
+OUTCOMES = {"dead_lettered": "dead-lettered", "skipped": "skipped as duplicate"}
+
+register.filter("grouped", words.grouped)
+register.filter("place", words.place)
+register.filter("duration", words.duration)
+register.filter("size", words.size)
+register.filter("service", service_name)
+register.filter("percent", words.percent)
+
+
+@register.filter
+def shown(text: object) -> str:
+    """Return a text with what cannot be seen written out; "" for None."""
+    return "" if text is None else words.visible(str(text))
+
+
+@register.filter
+def initials(name: str) -> str:
+    """Return up to two letters that stand for a person."""
+    letters = [
+        part[0] for part in words.visible(name).replace(".", " ").split() if part[0].isalnum()
+    ]
+    return "".join(letters[:2]).upper() or "?"
+
+
+@register.filter
+def clock(us: int | None) -> str:
+    """Return a time of day in UTC, "" for None."""
+    return "" if us is None else words.clock(us)
+
+
+@register.filter
+def tick(us: int, unit: str) -> str:
+    """Return an axis label in UTC."""
+    text = words.clock(us)
+    return {"min": text[:5], "s": text[:8], "day": words.day(us)[:-5]}.get(unit, text)
+
+
+@register.filter
+def outcome(name: str) -> str:
+    """Return an outcome in words: dead-lettered, skipped as duplicate."""
+    return OUTCOMES.get(name, words.visible(name))
+
+
+@register.filter
+def asking(value: str, field: str) -> str:
+    """Return the query that asks for exactly this value of a field."""
+    return f"{field}:{written(value)}"
+
+
+@register.filter
+def dropping(text: str, term: Term) -> str:
+    """Return a query without one of its terms."""
+    return edits.without(text, term)
+
+
+@register.filter
+def without(values: list[str], value: str) -> list[str]:
+    """Return a list without one value."""
+    return [v for v in values or () if v != value]
+
+
+@register.filter
+def with_item(values: list[str] | None, value: str) -> list[str]:
+    """Return a list with one value more."""
+    return [*(values or ()), value]
+
+
+@register.filter
+def minus(number: int, less: int) -> int:
+    """Return a difference."""
+    return number - less
+
+
+@register.filter
+def bare_key(key: str) -> str:
+    """Return a JSON key without its quotes where it is a plain word."""
+    return key[1:-1] if _WORD.fullmatch(key) else key
+
+
+@register.filter
+def pointer_vals(pointer: str, offset: int = 0) -> str:
+    """Return what htmx sends to load a part of the data, as JSON."""
+    return json.dumps({"pointer": pointer, "offset": offset})
+
+
+@register.filter
+def pointer_query(pointer: str, offset: int = 0) -> str:
+    """Return the same for a link."""
+    return urlencode({"pointer": pointer, "offset": offset})
+
+
+@register.filter
+def raw(data: bytes, offset: int) -> chunks.Chunk:
+    """Return a part of some bytes as text."""
+    return chunks.text(data, offset)
+
+
+@register.filter("hex")
+def hexadecimal(data: bytes, offset: int) -> chunks.Lines:
+    """Return a part of some bytes as hexadecimal."""
+    return chunks.hexadecimal(data, offset)
+
+
+@register.filter
+def lateness(event: Recorded) -> str:
+    """Return how long after it happened an event was recorded."""
+    late = event.recorded_at - event.time
+    return f"{words.duration(abs(late))} {'later' if late >= 0 else 'before it says it happened'}"
+
+
+@register.filter
+def js(number: int) -> str:
+    """Return a whole number as a script reads it."""
+    return str(int(number))
+
+
+@register.filter
+def floor(share: str) -> str:
+    """Return the whole number in a percentage like "95.82%"."""
+    return str(int(float(share.rstrip("%"))))
+
+
+@register.filter
+def ms(us: int) -> str:
+    """Return microseconds as milliseconds for a script, exact: "1778596327418.25"."""
+    return f"{us / 1000:.3f}".rstrip("0").rstrip(".")
+
+
+@register.filter
+def plural(number: int, names: str) -> str:
+    """Return "1 event", "2 134 events" for {{ n|plural:"event" }} or :"delivery,deliveries"."""
+    one, _, many = names.partition(",")
+    return words.plural(number, one, many)
+
+
+@register.simple_tag
+def icon(name: str, look: str = "") -> SafeString:
+    """Draw one of the icons of icons.svg."""
+    return format_html(
+        '<svg class="ic{}" aria-hidden="true"><use href="#i-{}"/></svg>', look and " " + look, name
+    )
+
+
+@register.simple_tag
+def tile(drawn: Tile, look: str = "") -> SafeString:
+    """Draw a service's tile. It stands beside the name, so screen readers leave it out."""
+    return format_html(
+        '<i class="tile {}{}" aria-hidden="true">{}</i>',
+        drawn.ink,
+        look and " " + look,
+        drawn.letter,
+    )
+
+
+@register.simple_tag
+def when(us: int | None, unit: str = "ms") -> SafeString:
+    """Write a moment: in UTC, and with what a script needs to show it in the viewer's zone.
+
+    unit  how much of it: ms, s, min (time of day), day or date
+    """
+    if us is None:
+        return format_html("{}", "–")
+    clock = words.clock(us)
+    text = {"s": clock[:8], "min": clock[:5], "date": words.day(us), "day": words.day(us)[:-5]}
+    return format_html(
+        '<time datetime="{}" data-ms="{}" data-unit="{}" title="{} {} UTC">{}</time>',
+        isoformat(us), ms(us), unit, words.day(us), clock, text.get(unit, clock),
+    )  # fmt: skip
+
+
+@register.simple_tag(takes_context=True)
+def link(context: template.Context, **changes: Any) -> str:
+    """Return "?…" that keeps the moment and the filters, with parameters changed; None takes one away."""
+    params: links.Params = context.get("params") or {}
+    return links.query(params, **changes)
+
+
+@register.simple_tag(takes_context=True)
+def pos(context: template.Context, position: int) -> SafeString:
+    """Write a position as a link that goes there."""
+    return format_html(
+        '<a class="pos" href="{}" data-seek="{}">{}</a>',
+        link(context, at=position), position, words.place(position),
+    )  # fmt: skip
+
+
+@register.simple_tag(takes_context=True)
+def link_at(context: template.Context) -> str:
+    """Return "?at=…" for a link to another page, "" when live."""
+    params: links.Params = context.get("params") or {}
+    carried = {name: params[name] for name in ("at", "timeline", "draw") if name in params}
+    return links.query(carried) if carried else ""

@@ -1,0 +1,31 @@
+// What every request of a part carries: the address's filters, where the playhead is now, and the window
+// of time that is drawn, so that server and hand always mean the same.
+import { now, state } from "./playhead.js";
+
+const READING = 60;  // px scrolled: whoever reads further down is not thrown back by the live edge
+
+/** Return the parameters of a request: those of the address, with the playhead's own. */
+export function parameters(search, { at, live, t0, t1, last }, { free = false } = {}) {
+  const values = new URLSearchParams(search);
+  if (live || !last) values.delete("at"); else values.set("at", at);
+  if (!values.has("zoom") && !free && t1 > t0) values.set("zoom", `${Math.floor(t0)}..${Math.ceil(t1)}`);
+  return values;
+}
+
+/** Whether the server chooses the window: it follows the head, or must be brought to the needle. */
+export const free = ({ live, t0, t1 }, ms) => live || !(ms > t0 && ms < t1);
+
+if (globalThis.document) {
+  document.addEventListener("htmx:configRequest", (e) => {
+    const el = e.detail.elt;
+    if (!("follow" in el.dataset)) return;
+    const carried = parameters(location.search, state, { free: el.id === "timeline" && free(state, now()) });
+    for (const name of new Set(carried.keys())) {
+      if (!(name in e.detail.parameters)) e.detail.parameters[name] = carried.getAll(name);
+    }
+  });
+  document.addEventListener("htmx:beforeRequest", (e) => {
+    const scroller = e.detail.elt.querySelector?.("[data-keep-scroll]");
+    if (state.edge && e.detail.requestConfig.triggeringEvent?.type === "playhead" && scroller?.scrollTop > READING) e.preventDefault();
+  });
+}

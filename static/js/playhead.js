@@ -1,0 +1,93 @@
+// The playhead: one position for the whole page. Labels, needle and hatching follow at once; the parts
+// of the page listen for "playhead" (at most every 80 ms, the last move always among them), and for
+// "settled" once the hand rests. Everything that shows the position is bound with data-* attributes.
+import { positionAt, read, refine, timeAt } from "./anchors.js";
+import * as address from "./address.js";
+import { ago, clock, date, group } from "./format.js";
+import { paced } from "./paced.js";
+
+const root = globalThis.document?.documentElement;
+export const state = { at: 0, live: false, first: 0, last: 0, t0: 0, t1: 0, anchors: [], edge: false };
+export const now = () => timeAt(state.anchors, state.at);
+export const positionOf = (ms) => positionAt(state.anchors, ms);
+export const recorded = () => state.last > 0;
+
+/** Return how far `ms` lies along the window, in percent, kept within it. */
+export const share = (ms, { t0, t1 }) => (t1 > t0 ? Math.max(0, Math.min(100, ((ms - t0) / (t1 - t0)) * 100)) : 100);
+
+/** Take what the server drew: the window, its anchors, and how long the log is by now. */
+export function load(timeline) {
+  const d = timeline.dataset;
+  Object.assign(state, { first: Number(d.first), last: Number(d.last), t0: Number(d.t0), t1: Number(d.t1), anchors: read(d.anchors) });
+}
+
+const tell = (name) => document.body.dispatchEvent(new CustomEvent(name, { bubbles: true, detail: { ...state, anchors: undefined } }));
+const follow = paced(80, () => tell("playhead"));
+const write = paced(300, () => address.move(state.live ? null : state.at));
+let resting = 0;
+
+/**
+ * Move the playhead. `quiet` leaves the address as it is (it was the address that moved); `edge` says
+ * that nobody moved it: the log grew while live.
+ */
+export function seek(position, { live = false, quiet = false, edge = false } = {}) {
+  if (!recorded()) return;
+  state.edge = edge;
+  state.at = Math.max(Math.min(state.first, state.last), Math.min(state.last, Math.round(position)));
+  state.live = live;
+  render();
+  if (!quiet) write();
+  follow();
+  clearTimeout(resting);
+  resting = setTimeout(rest, 300);
+}
+export const goLive = (options) => seek(state.last, { live: true, ...options });
+
+/** When the hand rests: learn the exact time of the position, say it once, and let slow parts follow. */
+async function rest() {
+  const at = state.at, ms = now();
+  tell("settled");
+  if (!state.live && (ms <= state.t0 || ms >= state.t1)) tell("tick");  // the window must hold the needle
+  if (state.live) return;
+  const found = await ask({ at }).catch(() => null);
+  if (!found || state.at !== at) return;
+  state.anchors = refine(state.anchors, at, found.ms);
+  render();
+  const said = document.getElementById("said");
+  if (said) said.textContent = `${clock(found.ms, { unit: "s" })}, ${found.text}`;
+}
+
+/** Ask the server about a moment: {at} a position or text, {go} next, previous, next-failure, … {n}. */
+export async function ask(question) {
+  const url = new URL(document.getElementById("dock").dataset.moment, location.href);
+  for (const [name, value] of Object.entries(question)) url.searchParams.set(name, value);
+  const answer = await fetch(url, { headers: { Accept: "application/json" } });
+  const body = await answer.json();
+  if (!answer.ok) throw new Error(body.detail);
+  return body;
+}
+
+const setText = (el, value) => { if (el.textContent !== value) el.textContent = value; };
+
+export function render() {
+  if (!recorded()) return;
+  const ms = now(), x = share(ms, state), edge = timeAt(state.anchors, state.last);
+  const text = {
+    at: state.live ? "" : String(state.at), pos: `#${group(state.at)}`, clock: clock(ms), day: date(ms),
+    ago: ago(state.live ? 0 : edge - ms), asof: state.live ? "live" : "as of",
+  };
+  if (root.dataset.mode !== "fork") root.dataset.mode = state.live ? "live" : "past";
+  document.querySelectorAll("[data-bind]").forEach((el) => {
+    const value = text[el.dataset.bind];
+    if (el.tagName !== "INPUT") setText(el, value);
+    else if (el !== document.activeElement || el.type === "hidden") el.value = value;
+  });
+  document.querySelectorAll("[data-bind-x]").forEach((el) => el.setAttribute("x", `${x}%`));
+  document.querySelectorAll("[data-bind-rest]").forEach((el) => el.setAttribute("width", `${100 - x}%`));
+  document.querySelectorAll("[data-pos]").forEach((el) => el.classList.toggle("future", Number(el.dataset.pos) > state.at));
+  const needle = document.getElementById("needle");
+  needle?.setAttribute("aria-valuenow", state.at);
+  needle?.setAttribute("aria-valuetext", `Position ${group(state.at)}, ${text.clock}`);
+  needle?.classList.toggle("flip", x > 88);
+  document.querySelector('#dock [data-act="live"]')?.setAttribute("aria-pressed", state.live);
+}
