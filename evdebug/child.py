@@ -40,13 +40,18 @@ class Child:
         """Start the program. Call once."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """End the program: SIGTERM, then SIGKILL after 5 s. May be called twice, and unstarted."""
+    def dismiss(self) -> None:
+        """Tell the program to end, and do not wait for it. May be called twice, and unstarted."""
         with self._lock:
             self._stopping.set()
-            process = self._process
+            if self._process is not None:
+                self._process.terminate()
+
+    def stop(self) -> None:
+        """End the program: SIGTERM, then SIGKILL after 5 s. May be called twice, and unstarted."""
+        self.dismiss()
+        process = self._process
         if process is not None:
-            process.terminate()
             try:
                 process.wait(STOP_S)
             except subprocess.TimeoutExpired:

@@ -72,9 +72,14 @@ class Command(BaseCommand):
             self.start_tasks(stack)
 
             def ready(port: int) -> None:
+                from twisted.internet import reactor  # the one the server installed
+
                 self.greet(_base(host, port), token, key)
+                reactor.addSystemEventTrigger("before", "shutdown", self.say, "Stopping …")
                 if demo:
-                    shop = _shop(_own(host, port), shop_key)
+                    shop = _shop(base_url(host, port), shop_key)
+                    # Told at once, or it would complain that the server is gone.
+                    reactor.addSystemEventTrigger("before", "shutdown", shop.dismiss)
                     stack.callback(shop.stop)
                     shop.start()
 
@@ -82,7 +87,6 @@ class Command(BaseCommand):
                 serve(application, host, port, ready=ready)
             except CannotListen as error:
                 raise CommandError(str(error), returncode=2) from error
-            self.say("Stopping …")
 
     def start_tasks(self, stack: ExitStack) -> None:
         if settings.REDIS_URL:
@@ -145,11 +149,6 @@ def _check(host: str, port: int) -> None:
 def _base(host: str, port: int) -> str:
     allowed, tls = settings.ENV["EVDEBUG_ALLOWED_HOSTS"], settings.ENV["EVDEBUG_TLS"]
     return base_url(host, port, allowed=allowed, tls=tls)
-
-
-def _own(host: str, port: int) -> str:
-    """Return the address the server has for a program on this machine."""
-    return base_url(host, port)
 
 
 def _shop(url: str, key: str) -> Child:
