@@ -10,7 +10,7 @@ import pytest
 from apps.eventlog.envelope import Recorded
 from apps.eventlog.errors import QueryError
 from apps.eventlog.places import Line
-from apps.eventlog.queries import counts, plan, rollups, scan
+from apps.eventlog.queries import counts, marks, plan, rollups, scan
 from apps.eventlog.queries.counts import Bin, facets, histogram
 from apps.eventlog.queries.edges import positions_before
 from tests.conftest import Log
@@ -219,8 +219,9 @@ def test_queries_of_every_kind_have_facets_and_bars() -> None:
 
 
 def test_ranges_far_apart_are_tallied_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollups, "BATCH", 3)
+    monkeypatch.setattr(marks, "BATCH", 3)
     line = history(count=200)
+    monkeypatch.setattr(marks, "NEAR", 0)
     ranges = [(n, n + 2) for n in range(0, 200, 5)]
     known = plan.plan(line, "").known
     found = rollups.tally(line, ranges, lanes=known, failing=frozenset())

@@ -16,6 +16,7 @@ import msgspec
 from apps.eventlog.places import Line
 from apps.eventlog.queries.edges import positions_before
 from apps.eventlog.queries.lanes import Strings
+from apps.eventlog.queries.marks import Book
 from apps.eventlog.queries.plan import Plan, plan
 from apps.eventlog.queries.scan import Scan
 from apps.eventlog.queries.totals import by_lane, failing, sums
@@ -78,10 +79,12 @@ def histogram(
     times = _edges(start, end, min(bins, BINS, max(end - start, 0)))
     if not times:
         return Histogram()
-    last = max(it.after, it.upto)
-    edges = [min(max(edge, it.after), last) for edge in positions_before(line, times)]
+    last, book = max(it.after, it.upto), Book()
+    edges = [min(max(edge, it.after), last) for edge in positions_before(line, times, book=book)]
     found = Histogram()
-    counts = sums(it, list(pairwise(edges))) if it.by_lanes else _scanned(it, edges, found)
+    counts = (
+        sums(it, list(pairwise(edges)), book=book) if it.by_lanes else _scanned(it, edges, found)
+    )
     found += [
         Bin(max(min(edge + 1, last), 1), time, *count)
         for edge, time, count in zip(edges[:-1], times[:-1], counts, strict=True)

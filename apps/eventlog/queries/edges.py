@@ -7,52 +7,73 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import count
 from typing import NamedTuple
 
 from apps.eventlog import store
 from apps.eventlog.places import Line, Segment, place, position
-from apps.eventlog.queries.rollups import HOUR, MINUTE, SECOND, log_times, starts
+from apps.eventlog.queries.marks import SECOND, Book, Marks, log_times, spans_for
 
 
 class Gap(NamedTuple):
-    """What is known of an edge: events up to `low` are before it, those from `high` on are not."""
+    """What is known of an edge: events up to `low` are before it, those from `high` on are not.
+
+    `from_time` and `to_time` are what the log_times at the ends are near: where to look first.
+    """
 
     time: int
     low: int
     high: int
+    from_time: int = 0
+    to_time: int = 0
+
+    @property
+    def open(self) -> bool:
+        """Whether there are events between that may be before or after."""
+        return self.high - self.low > 1
+
+    def guess(self, *, halve: bool) -> int:
+        """Return the position to look at next: half way, or where an even flow would have it."""
+        span = self.to_time - self.from_time
+        if halve or span <= 0:
+            return (self.low + self.high) // 2
+        at = self.low + (self.high - self.low) * (self.time - self.from_time) // span
+        return min(max(at, self.low + 1), self.high - 1)
 
 
-def positions_before(line: Line, times: Sequence[int]) -> list[int]:
+def positions_before(line: Line, times: Sequence[int], *, book: Book | None = None) -> list[int]:
     """Return, for each time in µs, how many events of the line have an earlier log_time.
 
-    That is also the position of the last of them, and 0 before the first.
+    That is also the position of the last of them, and 0 before the first. `book` is what was
+    read of the same line before.
     """
+    book = Book() if book is None else book
     found: dict[int, int] = {}
     rest = sorted(set(times))
     for part in reversed(line.segments):
         (first,) = log_times(part, [part.after + 1])
         inside = [at for at in rest if at > first]
         rest = rest[: len(rest) - len(inside)]
-        found.update(zip(inside, _in_segment(part, inside), strict=True))
+        found.update(zip(inside, _in_segment(part, inside, book[part.timeline]), strict=True))
     return [found.get(at, 0) for at in times]
 
 
-def _in_segment(part: Segment, times: list[int]) -> list[int]:
+def _in_segment(part: Segment, times: list[int], known: Marks) -> list[int]:
     if not times:
         return []
     gaps = [Gap(at, part.after, part.upto + 1) for at in times]
-    for span in (HOUR, MINUTE):
-        gaps = _narrowed(part, span, gaps)
+    for span in spans_for(times[-1] - times[0], len(times)):
+        gaps = _narrowed(known, span, gaps)
     return _bisected(part, gaps)
 
 
-def _narrowed(part: Segment, span: int, gaps: list[Gap]) -> list[Gap]:
+def _narrowed(known: Marks, span: int, gaps: list[Gap]) -> list[Gap]:
     """Narrow each gap to the events of one bucket of `span`."""
     width = span * SECOND
-    open_gaps = [gap for gap in gaps if gap.high - gap.low > 1]
+    open_gaps = [gap for gap in gaps if gap.open]
     if not open_gaps:
         return gaps
-    buckets, firsts = starts(part.timeline, span, [(g.time // width,) * 2 for g in open_gaps])
+    buckets, firsts = known.starts(span, [(g.time // width,) * 2 for g in open_gaps])
 
     def narrow(gap: Gap) -> Gap:
         bucket = gap.time // width
@@ -63,26 +84,32 @@ def _narrowed(part: Segment, span: int, gaps: list[Gap]) -> list[Gap]:
         if buckets[index] > bucket or gap.time % width == 0:
             return Gap(gap.time, low, low + 1)
         following = firsts[index + 1] if index + 1 < len(firsts) else gap.high
-        return Gap(gap.time, low, min(gap.high, following))
+        begins = bucket * width
+        return Gap(gap.time, low, min(gap.high, following), begins, begins + width)
 
-    return [narrow(gap) if gap.high - gap.low > 1 else gap for gap in gaps]
+    return [narrow(gap) if gap.open else gap for gap in gaps]
 
 
 def _bisected(part: Segment, gaps: list[Gap]) -> list[int]:
-    """Halve all gaps together, one statement a round, until each is an edge."""
-    while middles := {(g.low + g.high) // 2 for g in gaps if g.high - g.low > 1}:
+    """Close all gaps together, one statement a round."""
+    for round_ in count():
+        # An even flow is found in a few guesses; every other round halves, whatever the flow.
+        probes = [gap.guess(halve=round_ % 2 == 1) if gap.open else 0 for gap in gaps]
+        keys = {place(part.timeline, probe) for probe in probes if probe}
+        if not keys:
+            return [gap.low for gap in gaps]
         at: dict[int, int] = {}
-        for clause, values in store.among([place(part.timeline, p) for p in middles]):
+        for clause, values in store.among(keys):
             sql = f"SELECT place, log_time FROM eventlog_event WHERE place {clause}"
             at.update((position(key), time) for key, time in store.fetch(sql, values))
-        gaps = [_halved(gap, at) for gap in gaps]
-    return [gap.low for gap in gaps]
+        gaps = [
+            _closer(gap, probe, at[probe]) if probe else gap
+            for gap, probe in zip(gaps, probes, strict=True)
+        ]
+    raise AssertionError("a gap that halves closes")
 
 
-def _halved(gap: Gap, at: dict[int, int]) -> Gap:
-    if gap.high - gap.low <= 1:
-        return gap
-    middle = (gap.low + gap.high) // 2
-    if at[middle] < gap.time:
-        return gap._replace(low=middle)
-    return gap._replace(high=middle)
+def _closer(gap: Gap, probe: int, time: int) -> Gap:
+    if time < gap.time:
+        return gap._replace(low=probe, from_time=time)
+    return gap._replace(high=probe, to_time=time)

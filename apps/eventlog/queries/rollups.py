@@ -12,24 +12,33 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from apps.eventlog import store
-from apps.eventlog.places import Line, Segment, place, position
+from apps.eventlog.places import Line, Segment, place
+from apps.eventlog.queries.marks import (
+    MINUTE,
+    SECOND,
+    Book,
+    Marks,
+    Range,
+    Three,
+    batches,
+    flat,
+    log_times,
+    marks,
+    spans_for,
+)
 
 ALL = 0  # the lane of the sums
-MINUTE, HOUR = 60, 3600  # spans, in seconds
-SECOND = 1_000_000  # µs
-BATCH = 200  # ranges in one statement
 
-Range = tuple[int, int]  # positions: after, upto
 Tally = dict[int, list[int]]  # lane -> [count, failed]
 
 
 class Piece(NamedTuple):
-    """A part of range `owner`, inside one bucket of the span above (or any, at the top)."""
+    """A part of range `owner`: positions, and the buckets of the span at hand that hold it."""
 
     owner: int
     after: int
     upto: int
-    low: int  # first and last bucket of the span at hand that may hold it
+    low: int
     high: int
 
 
@@ -40,6 +49,7 @@ def tally(
     lanes: Iterable[int],
     failing: frozenset[int],
     by_lane: bool = False,
+    book: Book | None = None,
 ) -> list[Tally]:
     """Return how many events of `lanes`, and how many failed, each range of positions holds.
 
@@ -48,178 +58,113 @@ def tally(
              events of a range are upto - after
     failing  the lanes whose events are failures
     by_lane  keeps the lanes apart; otherwise everything is under ALL
+    book     what was read of the same line before
     """
-    wanted = sorted(set(lanes))
-    found: list[Tally] = [{} for _ in ranges]
-    if not wanted:
-        return found
-    for part in line.segments:
-        pieces = _inside(part, ranges)
-        for span in (HOUR, MINUTE):
-            pieces = _whole_buckets(part, span, pieces, wanted, found, by_lane=by_lane)
-        rest = sorted(failing) if wanted == [ALL] else wanted
-        _by_index(part, pieces, rest, found, failing=failing, by_lane=by_lane)
-    return found
+    count = _Count(sorted(set(lanes)), failing, by_lane, [{} for _ in ranges])
+    book = Book() if book is None else book
+    for part in line.segments if count.lanes else ():
+        count.segment(part, ranges, book[part.timeline])
+    return count.found
 
 
-def _inside(part: Segment, ranges: Sequence[Range]) -> list[Piece]:
-    cut = [
-        (owner, max(after, part.after), min(upto, part.upto))
-        for owner, (after, upto) in enumerate(ranges)
-    ]
-    cut = [piece for piece in cut if piece[1] < piece[2]]
-    if not cut:
-        return []
-    first, last = log_times(part, [cut[0][1] + 1, cut[-1][2]])
-    low, high = first // (HOUR * SECOND), last // (HOUR * SECOND)
-    return [Piece(*piece, low, high) for piece in cut]
+class _Count(NamedTuple):
+    lanes: list[int]
+    failing: frozenset[int]
+    by_lane: bool
+    found: list[Tally]
 
+    def segment(self, part: Segment, ranges: Sequence[Range], known: Marks) -> None:
+        """Add what one segment holds of the ranges."""
+        cut = [
+            (owner, max(after, part.after), min(upto, part.upto))
+            for owner, (after, upto) in enumerate(ranges)
+        ]
+        cut = [piece for piece in cut if piece[1] < piece[2]]
+        if not cut:
+            return
+        first, last = log_times(part, [cut[0][1] + 1, cut[-1][2]])
+        spans = spans_for(last - first, len(cut))
+        unit = spans[0] * SECOND
+        pieces = [Piece(*piece, first // unit, last // unit) for piece in cut]
+        for span in spans:
+            pieces = self._whole_buckets(span, pieces, known)
+        self._by_index(part, pieces, known)
 
-def _whole_buckets(
-    part: Segment, span: int, pieces: list[Piece], lanes: list[int], found: list[Tally], *,
-    by_lane: bool,
-) -> list[Piece]:  # fmt: skip
-    """Add what lies in whole buckets of `span` to `found`; return the pieces that are left."""
-    if not pieces:
-        return []
-    buckets, firsts = starts(part.timeline, span, [(p.low, p.high) for p in pieces])
-    whole, left = [], []
-    for piece in pieces:
-        low = bisect_left(firsts, piece.after + 1)
-        high = bisect_right(firsts, piece.upto + 1) - 1  # the bucket that begins after the piece
-        if low < high:
-            whole.append((piece.owner, buckets[low], buckets[high - 1]))
-            left.append((piece, piece.after, firsts[low] - 1, low - 1))
-            left.append((piece, firsts[high] - 1, piece.upto, high))
+    def _whole_buckets(self, span: int, pieces: list[Piece], known: Marks) -> list[Piece]:
+        """Add what lies in whole buckets of `span`; return the pieces that are left."""
+        if not pieces:
+            return []
+        buckets, firsts = known.starts(span, [(p.low, p.high) for p in pieces])
+        whole: list[Three] = []
+        left: list[Piece] = []
+        for piece in pieces:
+            low = bisect_left(firsts, piece.after + 1)
+            high = bisect_right(firsts, piece.upto + 1) - 1  # the bucket that begins after it
+            if low < high:
+                whole.append((piece.owner, buckets[low], buckets[high - 1]))
+                left += _cut(piece, piece.after, firsts[low] - 1, span, buckets, firsts)
+                left += _cut(piece, firsts[high] - 1, piece.upto, span, buckets, firsts)
+            else:
+                left += _cut(piece, piece.after, piece.upto, span, buckets, firsts)
+        if self.lanes == [ALL]:
+            for owner, first, last in whole:
+                self._add(owner, ALL, 0, known.failed(span, first, last))
         else:
-            left.append((piece, piece.after, piece.upto, bisect_right(firsts, piece.after + 1) - 1))
-    for owner, lane, count, failed in _sums(part.timeline, span, whole, lanes, by_lane=by_lane):
-        add(found[owner], lane, count, failed)
-    return _pieces_in(span, left, buckets, firsts)
+            for row in self._sums(known.timeline, span, whole):
+                self._add(*row)
+        return left
+
+    def _sums(self, timeline: int, span: int, whole: list[Three]) -> Iterator[tuple[int, ...]]:
+        """Yield (owner, lane, count, failed) for ranges of whole buckets."""
+        lane, group = ("r.lane", ", r.lane") if self.by_lane else ("0", "")
+        for values in batches(whole):
+            for clause, some in store.among(self.lanes):
+                yield from store.fetch(
+                    f"WITH p(owner, low, high) AS (VALUES {marks(values)})"
+                    f" SELECT p.owner, {lane}, sum(r.count), sum(r.failed) FROM p"
+                    " CROSS JOIN eventlog_rollup r WHERE r.timeline = %s AND r.span = %s"
+                    f" AND r.lane {clause} AND r.bucket BETWEEN p.low AND p.high"
+                    f" GROUP BY p.owner{group}",
+                    [*flat(values), timeline, span, *some],
+                )
+
+    def _by_index(self, part: Segment, pieces: list[Piece], known: Marks) -> None:
+        """Count what is left of single minutes, lane by lane, in the index alone."""
+        lanes = self.lanes
+        if lanes == [ALL]:
+            lanes = sorted(self.failing)
+            pieces = [p for p in pieces if known.failed(MINUTE, p.low, p.high)]
+        forced = " INDEXED BY eventlog_event_lane" if store.sqlite() else ""
+        ranges = [
+            (p.owner, place(part.timeline, p.after), place(part.timeline, p.upto)) for p in pieces
+        ]
+        for values in batches(ranges):
+            for clause, some in store.among(lanes):
+                rows = store.fetch(
+                    f"WITH p(owner, low, high) AS (VALUES {marks(values)})"
+                    " SELECT p.owner, e.lane_id, count(*) FROM p"
+                    f" CROSS JOIN eventlog_event e{forced} WHERE e.lane_id {clause}"
+                    " AND e.place > p.low AND e.place <= p.high"
+                    " GROUP BY p.owner, e.lane_id",
+                    [*flat(values), *some],
+                )
+                for owner, lane, count in rows:
+                    failed = count if lane in self.failing else 0
+                    self._add(owner, lane if self.by_lane else ALL, count, failed)
+
+    def _add(self, owner: int, lane: int, count: int, failed: int) -> None:
+        sums = self.found[owner].setdefault(lane, [0, 0])
+        sums[0] += int(count)
+        sums[1] += int(failed)
 
 
-def _pieces_in(
-    span: int, left: list[tuple[Piece, int, int, int]], buckets: list[int], firsts: list[int]
-) -> list[Piece]:
-    """Return what is left as pieces of one bucket each, its minutes as their bounds."""
-    pieces = []
-    for piece, after, upto, index in left:
-        while after < upto:
-            following = firsts[index + 1] - 1 if index + 1 < len(firsts) else upto
-            end = min(upto, following)
-            low = buckets[index] * span // MINUTE
-            pieces.append(Piece(piece.owner, after, end, low, low + span // MINUTE - 1))
-            after, index = end, index + 1
-    return pieces
-
-
-def _sums(
-    timeline: int, span: int, whole: list[tuple[int, int, int]], lanes: list[int], *, by_lane: bool
-) -> Iterator[tuple[int, int, int, int]]:
-    """Yield (owner, lane, count, failed) for ranges of whole buckets."""
-    lane = "r.lane" if by_lane else "0"
-    group = "p.owner, r.lane" if by_lane else "p.owner"
-    for values in _batches(whole):
-        for clause, some in store.among(lanes):
-            yield from store.fetch(
-                f"WITH p(owner, low, high) AS (VALUES {_marks(values)})"
-                f" SELECT p.owner, {lane}, sum(r.count), sum(r.failed) FROM p"
-                " CROSS JOIN eventlog_rollup r WHERE r.timeline = %s AND r.span = %s"
-                f" AND r.lane {clause} AND r.bucket BETWEEN p.low AND p.high GROUP BY {group}",
-                [*_flat(values), timeline, span, *some],
-            )
-
-
-def _by_index(
-    part: Segment, pieces: list[Piece], lanes: list[int], found: list[Tally], *,
-    failing: frozenset[int], by_lane: bool,
-) -> None:  # fmt: skip
-    """Count what is left of single minutes, lane by lane, in the index alone."""
-    forced = " INDEXED BY eventlog_event_lane" if store.sqlite() else ""
-    ranges = [
-        (p.owner, place(part.timeline, p.after), place(part.timeline, p.upto)) for p in pieces
-    ]
-    for values in _batches(ranges):
-        for clause, some in store.among(lanes):
-            rows = store.fetch(
-                f"WITH p(owner, low, high) AS (VALUES {_marks(values)})"
-                f" SELECT p.owner, e.lane_id, count(*) FROM p CROSS JOIN eventlog_event e{forced}"
-                f" WHERE e.lane_id {clause} AND e.place > p.low AND e.place <= p.high"
-                " GROUP BY p.owner, e.lane_id",
-                [*_flat(values), *some],
-            )
-            for owner, lane, count in rows:
-                failed = count if lane in failing else 0
-                add(found[owner], lane if by_lane else ALL, count, failed)
-
-
-def add(counts: Tally, lane: int, count: int, failed: int) -> None:
-    """Add to a lane's count and failures."""
-    sums = counts.setdefault(lane, [0, 0])
-    sums[0] += int(count)
-    sums[1] += int(failed)
-
-
-def starts(
-    timeline: int, span: int, ranges: Sequence[tuple[int, int]]
-) -> tuple[list[int], list[int]]:
-    """Return the buckets of `span` in ranges of buckets, in order, and where each begins.
-
-    One bucket beyond each range is among them, where there is one: it says where the last ends.
-    """
-    found: dict[int, int] = {}
-    merged = _merged(ranges)
-    for values in _batches([(0, *each) for each in merged]):
-        found.update(
-            store.fetch(
-                f"WITH p(owner, low, high) AS (VALUES {_marks(values)})"
-                " SELECT r.bucket, r.first FROM p CROSS JOIN eventlog_rollup r"
-                " WHERE r.timeline = %s AND r.span = %s AND r.lane = 0"
-                " AND r.bucket BETWEEN p.low AND p.high",
-                [*_flat(values), timeline, span],
-            )
-        )
-        found.update(
-            store.fetch(
-                f"WITH p(owner, low, high) AS (VALUES {_marks(values)})"
-                " SELECT r.bucket, r.first FROM p CROSS JOIN eventlog_rollup r"
-                " WHERE r.timeline = %s AND r.span = %s AND r.lane = 0 AND r.bucket = (SELECT"
-                " min(n.bucket) FROM eventlog_rollup n WHERE n.timeline = %s AND n.span = %s"
-                " AND n.lane = 0 AND n.bucket > p.high)",
-                [*_flat(values), timeline, span, timeline, span],
-            )
-        )
-    buckets = sorted(found)
-    return buckets, [found[bucket] for bucket in buckets]
-
-
-def _merged(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    merged: list[tuple[int, int]] = []
-    for low, high in sorted(ranges):
-        if merged and low <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
-        else:
-            merged.append((low, high))
-    return merged
-
-
-def log_times(part: Segment, positions: Sequence[int]) -> list[int]:
-    """Return the log_time at each position of a segment."""
-    found: dict[int, int] = {}
-    for clause, values in store.among({place(part.timeline, p) for p in positions}):
-        sql = f"SELECT place, log_time FROM eventlog_event WHERE place {clause}"
-        found.update((position(key), at) for key, at in store.fetch(sql, values))
-    return [found[p] for p in positions]
-
-
-def _batches(values: Sequence[tuple[int, int, int]]) -> Iterator[Sequence[tuple[int, int, int]]]:
-    for start in range(0, len(values), BATCH):
-        yield values[start : start + BATCH]
-
-
-def _marks(values: Sequence[tuple[int, int, int]]) -> str:
-    return ", ".join(["(%s, %s, %s)"] * len(values))
-
-
-def _flat(values: Sequence[tuple[int, int, int]]) -> list[int]:
-    return [number for value in values for number in value]
+def _cut(
+    piece: Piece, after: int, upto: int, span: int, buckets: list[int], firsts: list[int]
+) -> Iterator[Piece]:
+    """Yield what is left of a piece, one for each bucket of `span`, with that one's minutes."""
+    index = bisect_right(firsts, after + 1) - 1
+    while after < upto:
+        end = firsts[index + 1] - 1 if index + 1 < len(firsts) else upto
+        minute = buckets[index] * (span // MINUTE)
+        yield Piece(piece.owner, after, min(upto, end), minute, minute + span // MINUTE - 1)
+        after, index = end, index + 1

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from apps.eventlog import store
 from apps.eventlog.places import Segment
-from apps.eventlog.queries.rollups import HOUR, MINUTE, SECOND, log_times, starts
+from apps.eventlog.queries.marks import HOUR, MINUTE, SECOND, Marks, log_times
 
 
 def skip(part: Segment, lanes: Iterable[int], *, descending: bool) -> Segment | None:
@@ -21,7 +21,7 @@ def skip(part: Segment, lanes: Iterable[int], *, descending: bool) -> Segment | 
     minute = _nearest_minute(part.timeline, wanted, at // (MINUTE * SECOND), descending=descending)
     if minute is None:
         return None
-    _, firsts = starts(part.timeline, MINUTE, [(minute, minute)])
+    _, firsts = Marks(part.timeline).starts(MINUTE, [(minute, minute)])
     if descending:
         last = firsts[1] - 1 if len(firsts) > 1 else part.upto
         part = part._replace(upto=min(part.upto, last))

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from apps.eventlog.envelope import FAILURES
 from apps.eventlog.queries.lanes import Strings
+from apps.eventlog.queries.marks import Book, Range
 from apps.eventlog.queries.plan import Plan
-from apps.eventlog.queries.rollups import ALL, Range, Tally, tally
+from apps.eventlog.queries.rollups import ALL, Tally, tally
 
 
 def failing(known: dict[int, Strings]) -> frozenset[int]:
@@ -17,22 +18,23 @@ def failing(known: dict[int, Strings]) -> frozenset[int]:
     )
 
 
-def sums(it: Plan, ranges: Sequence[Range]) -> list[tuple[int, int]]:
+def sums(it: Plan, ranges: Sequence[Range], *, book: Book | None = None) -> list[tuple[int, int]]:
     """Return (count, failed) of a plan in each range of positions (after, upto), in order.
 
-    The plan must be `by_lanes`; what lies outside its own positions is left out.
+    The plan must be `by_lanes`; what lies outside its own positions is left out. `book` is what
+    was read of its line before.
     """
     assert it.by_lanes, "only events themselves can answer the rest"
     inside = [_clipped(it, each) for each in ranges]
-    wrong = failing(it.known)
+    book = Book() if book is None else book
     if it.lanes is None:
-        return _whole(it, inside, wrong)
+        return _whole(it, inside, book)
     others = it.known.keys() - it.lanes
     if len(others) >= len(it.lanes):
-        return _some(it, inside, it.lanes, wrong)
+        return _some(it, inside, it.lanes, book)
     # All but a few lanes: count those few and take them from the whole.
-    less = _some(it, inside, others, wrong)
-    whole = _whole(it, inside, wrong)
+    less = _some(it, inside, others, book)
+    whole = _whole(it, inside, book)
     return [(n - m, f - g) for (n, f), (m, g) in zip(whole, less, strict=True)]
 
 
@@ -47,8 +49,9 @@ def _clipped(it: Plan, each: Range) -> Range:
     return after, max(after, min(it.upto, each[1]))
 
 
-def _whole(it: Plan, ranges: list[Range], wrong: frozenset[int]) -> list[tuple[int, int]]:
-    found = tally(it.line, ranges, lanes={ALL} if wrong else (), failing=wrong)
+def _whole(it: Plan, ranges: list[Range], book: Book) -> list[tuple[int, int]]:
+    wrong = failing(it.known)
+    found = tally(it.line, ranges, lanes={ALL} if wrong else (), failing=wrong, book=book)
     return [
         (upto - after, some[ALL][1] if ALL in some else 0)
         for (after, upto), some in zip(ranges, found, strict=True)
@@ -56,7 +59,7 @@ def _whole(it: Plan, ranges: list[Range], wrong: frozenset[int]) -> list[tuple[i
 
 
 def _some(
-    it: Plan, ranges: list[Range], lanes: frozenset[int] | set[int], wrong: frozenset[int]
+    it: Plan, ranges: list[Range], lanes: frozenset[int] | set[int], book: Book
 ) -> list[tuple[int, int]]:
-    found = tally(it.line, ranges, lanes=lanes, failing=wrong)
+    found = tally(it.line, ranges, lanes=lanes, failing=failing(it.known), book=book)
     return [tuple(some.get(ALL, (0, 0))) for some in found]  # type: ignore[misc]
