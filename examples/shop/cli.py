@@ -38,10 +38,10 @@ def main(argv: list[str] | None = None) -> int:
             "`manage.py key create SYSTEM --scope ingest` makes one."
         )
         return 2
-    stop = Event()
+    door = Door(options.url, options.key, Event())
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return sent(shop, edge, Door(options.url, options.key, stop), goes_on=not options.no_live)
+        signal.signal(number, lambda *_: door.abort())
+    return sent(shop, edge, door, goes_on=not options.no_live)
 
 
 def sent(shop: Shop, edge: int, door: Door, *, goes_on: bool) -> int:

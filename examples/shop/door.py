@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from threading import Event
 from typing import Any
 from urllib.parse import urlsplit
@@ -75,6 +77,13 @@ class Door:
                 raise Stopped
             wait = min(wait * 2, LONGEST_WAIT)
 
+    def abort(self) -> None:
+        """End every wait now, also the one for an answer. Safe from a signal handler."""
+        self.stop.set()
+        if self._connection.sock is not None:
+            with suppress(OSError):  # it may just have ended by itself
+                self._connection.sock.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         self._connection.close()
 
@@ -84,6 +93,8 @@ class Door:
             status, headers, answer = self._post(f"{self._path}/v1/{door}", kind, body)
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
+            if self.stop.is_set():
+                raise Stopped from error
             self._say(f"{self.url} does not answer ({error}); trying again.")
             return 0.0
         if status == 200:

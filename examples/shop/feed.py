@@ -1,16 +1,19 @@
 """From the shop to evdebug: the past as fast as it can be stored, then the present as it happens.
 
 Events and deliveries go through two doors. Within a stretch of `STRETCH` simulated ms the events
-go first and the deliveries after them; around the planted story, entry by entry as it happened.
+go first and the deliveries after them, so what is stored strays from its time by that much; around
+the planted story nothing does. Each request costs the server the same however little it holds:
+where it is too slow to take the past within `BUDGET`, stretches are sent together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import groupby
-from queue import Queue
-from threading import Event, Thread
-from time import time
+from threading import Condition, Event, Thread
+from time import monotonic, time
 from typing import TextIO
 
 from examples.shop.door import Door, Stopped
@@ -20,22 +23,34 @@ from examples.shop.shop import Entry, Shop
 Batch = tuple[str, list[str]]  # door, lines
 
 STRETCH = 2_000
-STORY_AFTER = 12_000  # ms from the planted order on that are sent in the exact order
-STORY_BEFORE = 2_000
-AHEAD = 64  # batches made before they are sent
+STORY_BEFORE = 2_000  # ms around the planted order whose entries are sent in their exact order
+STORY_AFTER = 12_000
+BUDGET = 9.0  # seconds
+GRACE = 1.0  # seconds behind that do not count: everything is slow at first
+TOGETHER = 8  # stretches that go together at most
+AHEAD = 32  # stretches made before they are sent
 STEP = 250  # ms between two sendings of the live part
 CATCH_UP = 120_000  # more than this behind, the shop counts as having been closed
 CATCH_UP_STEP = 2_000
 
 
-def past(shop: Shop, edge: int) -> Iterator[Batch]:
-    """Let the shop run up to `edge` and yield what happened, in batches."""
-    story = shop.plan.story
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What happened in a while, in order. `share` of the past has happened at its end."""
+
+    entries: list[Entry]
+    share: float
+    exact: bool
+
+
+def past(shop: Shop, edge: int) -> Iterator[Stretch]:
+    """Let the shop run up to `edge` and yield what happened, bit by bit."""
+    story, start = shop.plan.story, shop.now
     while shop.now < edge:
         upto = min(shop.now + STRETCH, edge)
         exact = bool(story) and story - STORY_BEFORE <= upto <= story + STORY_AFTER
         shop.run(upto)
-        yield from batches(shop.take(), exact=exact)
+        yield Stretch(shop.take(), (upto - start) / (edge - start), exact)
 
 
 def batches(entries: list[Entry], *, exact: bool) -> Iterator[Batch]:
@@ -48,27 +63,25 @@ def batches(entries: list[Entry], *, exact: bool) -> Iterator[Batch]:
 
 def send_past(shop: Shop, edge: int, door: Door, progress: Progress) -> int:
     """Send the past while it is made, and return how many entries it had."""
-    sender = Sender(door)
+    sender = Sender(door, progress)
     sender.start()
-    start, count = shop.now, 0
     try:
-        for name, lines in past(shop, edge):
-            sender.put((name, lines))
-            count += len(lines)
-            progress.update((shop.now - start) / (edge - start), sender.sent)
+        for stretch in past(shop, edge):
+            sender.put(stretch)
     finally:
         sender.finish()
-    progress.finish(count)
-    return count
+    progress.finish(sender.sent)
+    return sender.sent
 
 
 def write_past(shop: Shop, edge: int, events: TextIO, deliveries: TextIO) -> int:
     """Write the past to two files instead, one entry a line, and return how many it had."""
     files = {"events": events, "deliveries": deliveries}
     count = 0
-    for name, lines in past(shop, edge):
-        files[name].writelines(f"{line}\n" for line in lines)
-        count += len(lines)
+    for stretch in past(shop, edge):
+        for name, line in stretch.entries:
+            files[name].write(f"{line}\n")
+        count += len(stretch.entries)
     return count
 
 
@@ -93,34 +106,66 @@ def live(shop: Shop, door: Door, stop: Event) -> None:
 
 
 class Sender(Thread):
-    """Sends batches in order while the next are made."""
+    """Sends stretches in order while the next are made."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(
+        self, door: Door, progress: Progress, *, clock: Callable[[], float] = monotonic
+    ) -> None:
         super().__init__(name="sender", daemon=True)
         self.door = door
+        self.progress = progress
         self.sent = 0
         self.failure: Exception | None = None
-        self._queue: Queue[Batch | None] = Queue(AHEAD)
+        self._clock = clock
+        self._began = clock()
+        self._waiting: deque[Stretch] = deque()
+        self._ended = False
+        self._changed = Condition()
 
-    def put(self, batch: Batch) -> None:
-        """Take a batch; wait while AHEAD are waiting. Raises what sending one raised."""
-        if self.failure:
-            raise self.failure
-        self._queue.put(batch)
+    def put(self, stretch: Stretch) -> None:
+        """Take a stretch; wait while AHEAD are waiting. Raises what sending one raised."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._waiting) < AHEAD or self.failure)
+            if self.failure:
+                raise self.failure
+            self._waiting.append(stretch)
+            self._changed.notify()
 
     def finish(self) -> None:
         """Wait until everything is sent. Raises what sending raised."""
-        self._queue.put(None)
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
         self.join()
         if self.failure:
             raise self.failure
 
     def run(self) -> None:
-        while batch := self._queue.get():
-            if self.failure:
-                continue  # take what is still put, so that nobody waits for room
-            try:
-                self.door.send(batch[0], batch[1], stream=True)
-                self.sent += len(batch[1])
-            except Exception as failure:  # told to whoever puts the next batch
+        try:
+            while stretch := self._next():
+                for name, lines in batches(stretch.entries, exact=stretch.exact):
+                    self.door.send(name, lines, stream=True)
+                    self.sent += len(lines)
+                self.progress.update(stretch.share, self.sent)
+        except Exception as failure:  # told to whoever puts the next stretch
+            with self._changed:
                 self.failure = failure
+                self._changed.notify()
+
+    def _next(self) -> Stretch | None:
+        """Wait for what to send next: one stretch in time, several when late; None at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._ended)
+            if not self._waiting:
+                return None
+            found = [self._waiting.popleft()]
+            late = self._clock() - self._began > GRACE + BUDGET * found[0].share
+            while late and len(found) < TOGETHER and self._fits(found[-1]):
+                found.append(self._waiting.popleft())
+            self._changed.notify()
+        entries = [entry for stretch in found for entry in stretch.entries]
+        return Stretch(entries, found[-1].share, found[0].exact)
+
+    def _fits(self, last: Stretch) -> bool:
+        """Return whether the next stretch waiting may go with `last`."""
+        return bool(self._waiting) and not (last.exact or self._waiting[0].exact)

@@ -46,7 +46,7 @@ def event_line(event: Event) -> str:
     if event.partition:
         extras += f'"evdebugpartition":"{event.partition}",'
     if event.offset:
-        extras += f'"evdebugoffset":"{event.offset}",'
+        extras += f'"sequence":"{event.offset}",'
     return (
         f'{{"specversion":"1.0","id":"{event.id}","source":"{event.source}","type":"{event.type}",'
         f'{extras}"time":"{timestamp(event.time)}","datacontenttype":"application/json",'

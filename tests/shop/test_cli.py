@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -93,10 +94,10 @@ def test_a_signal_stops_it_cleanly(listener: Listener, number: signal.Signals) -
     arrived = Event()
     take = listener.take
 
-    def notice(*request: object) -> object:
+    def notice(path: str, kind: str, key: str, body: bytes) -> tuple[int, dict[str, str], Any]:
         if len(listener.requests) > 3:
             arrived.set()
-        return take(*request)
+        return take(path, kind, key, body)
 
     listener.take = notice  # type: ignore[method-assign]
     running = subprocess.Popen(

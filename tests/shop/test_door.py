@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from threading import Event, Thread
 
 import pytest
 
@@ -94,6 +95,28 @@ def test_it_waits_for_a_server_that_is_not_there_yet(capsys: pytest.CaptureFixtu
 
     assert waits(door) == [0.2, 0.4, 0.8]
     assert capsys.readouterr().err.count("does not answer") == 1  # said once, not each time
+
+
+def test_it_can_be_told_to_stop_while_it_waits_for_an_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        door = Door(f"http://127.0.0.1:{silent.getsockname()[1]}", "evk_1", Event())
+        failures: list[BaseException] = []
+
+        def send() -> None:
+            try:
+                door.send("events", LINES)
+            except Stopped as stopped:
+                failures.append(stopped)
+
+        sending = Thread(target=send)
+        sending.start()
+        connection, _ = silent.accept()
+        assert connection.recv(4)  # the request is on its way, and nobody will answer it
+        door.abort()
+        sending.join(10)
+        connection.close()
+
+    assert [type(failure) for failure in failures] == [Stopped]
 
 
 def test_it_says_when_the_server_is_back(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from time import time
@@ -10,7 +10,7 @@ import pytest
 
 from examples.shop import feed
 from examples.shop.door import Door, Refused
-from examples.shop.feed import batches, live, past, send_past, write_past
+from examples.shop.feed import Sender, Stretch, batches, live, past, send_past, write_past
 from examples.shop.progress import Progress
 from examples.shop.shop import Shop
 from tests.shop.conftest import EDGE, MINUTE, entries
@@ -56,7 +56,10 @@ def test_around_the_story_the_order_is_kept() -> None:
     ]
 
 
-def test_what_is_sent_strays_from_its_time_by_a_stretch_at_most(listener: Listener) -> None:
+def test_what_is_sent_strays_from_its_time_by_a_stretch_at_most(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "BUDGET", 1_000.0)
     door = Door(listener.url, "evk_1", Impatient())
     send_past(a_shop(), EDGE, door, Progress("shop", stream=StringIO()))
     door.close()
@@ -69,6 +72,45 @@ def test_what_is_sent_strays_from_its_time_by_a_stretch_at_most(listener: Listen
         if story <= at <= story + timedelta(seconds=10):
             assert at >= latest
         latest = max(latest, at)
+
+
+class Recorder(Door):
+    """A door that notes how many lines went through it at once."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1:1", "evk_1", Impatient())
+        self.sizes: list[int] = []
+
+    def send(self, door: str, lines: Sequence[str], *, stream: bool = False) -> None:
+        self.sizes.append(len(lines))
+
+
+def sizes(shares: list[float], *, late: bool, exact: bool = False) -> list[int]:
+    """Return what a sender makes of stretches of one event each that wait for it."""
+    door, seconds = Recorder(), iter([0.0])
+    late_by = feed.GRACE + feed.BUDGET * 2
+    sender = Sender(
+        door,
+        Progress("shop", stream=StringIO()),
+        clock=lambda: next(seconds, late_by if late else 0.0),
+    )
+    for share in shares:
+        sender.put(Stretch([E1], share, exact))
+    sender.start()
+    sender.finish()
+    return door.sizes
+
+
+def test_in_time_every_stretch_goes_alone() -> None:
+    assert sizes([n / 20 for n in range(1, 21)], late=False) == [1] * 20
+
+
+def test_when_late_stretches_go_together() -> None:
+    assert sizes([n / 20 for n in range(1, 21)], late=True) == [8, 8, 4]
+
+
+def test_what_has_to_be_exact_goes_alone_even_when_late() -> None:
+    assert sizes([n / 20 for n in range(1, 21)], late=True, exact=True) == [1] * 20
 
 
 def test_a_busy_server_costs_nothing(listener: Listener) -> None:
@@ -108,9 +150,11 @@ def test_it_writes_files() -> None:
 def test_the_past_is_all_there() -> None:
     made = entries(minutes=20, rate=12.0)
 
-    sent = [(door, line) for door, lines in past(a_shop(), EDGE) for line in lines]
+    stretches = list(past(a_shop(), EDGE))
 
-    assert sorted(sent) == sorted(made)
+    assert [entry for stretch in stretches for entry in stretch.entries] == made
+    assert stretches[-1].share == 1.0
+    assert sum(stretch.exact for stretch in stretches) == 7
 
 
 def test_live_catches_up_and_goes_on_until_told_to_stop(listener: Listener) -> None:
@@ -174,5 +218,5 @@ def test_what_waits_to_be_sent_is_bounded() -> None:
     release.set()
     sending.join(60)
 
-    assert stretches <= feed.AHEAD / 2 + 3
+    assert stretches <= feed.AHEAD + 2
     assert shop.now == EDGE

@@ -4,7 +4,8 @@ from examples.shop.schedule import Schedule
 
 
 def test_it_works() -> None:
-    schedule, ran = Schedule(100), []
+    schedule = Schedule(100)
+    ran: list[str] = []
     schedule.at(130, ran.append, "late")
     schedule.at(110, ran.append, "early")
 
@@ -15,7 +16,8 @@ def test_it_works() -> None:
 
 
 def test_it_runs_what_is_due_together_in_the_order_it_was_planned() -> None:
-    schedule, ran = Schedule(0), []
+    schedule = Schedule(0)
+    ran: list[str] = []
     for name in "abc":
         schedule.at(5, ran.append, name)
 

@@ -49,7 +49,7 @@ def test_it_is_a_redelivery_of_what_was_not_committed(past: Past) -> None:
     (left,) = [e for e in past.by_type["ConsumerLeft"] if e["subject"] == "group-payments"]
     first, second = past.flow(FLOW, "PaymentAuthorized")
 
-    where = [root["evdebugpartition"], root["evdebugoffset"]]
+    where = [root["evdebugpartition"], root["sequence"]]
     assert [left["data"]["partition"], left["data"]["offset"]] == where
     assert time(first) < time(left) < time(second)
     assert 2.7 < after(left, root) < 3.2

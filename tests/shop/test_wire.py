@@ -34,7 +34,7 @@ def test_it_works() -> None:
         "evdebugchannel": "orders",
         "partitionkey": "order-1",
         "evdebugpartition": "3",
-        "evdebugoffset": "88412",
+        "sequence": "88412",
         "time": "2026-05-12T14:32:04.112Z",
         "datacontenttype": "application/json",
         "data": {"total": 129.0, "lines": [{"price": 49.9, "qty": 1}], "name": 'Ida "Ü" <b>'},
