@@ -15,6 +15,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+TIMEOUT_S = 600
+
 
 class Connection(asyncio.Protocol):
     """One connection: sends the next request as soon as the answer to the last one is complete."""
@@ -44,9 +46,10 @@ class Connection(asyncio.Protocol):
         if head < 0:
             return
         lines = bytes(self.received[:head]).lower().split(b"\r\n")
-        length = next(
-            int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length")
-        )
+        lengths = [int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length")]
+        if not lengths:
+            raise ValueError(f"an answer without Content-Length: {lines}")
+        length = lengths[0]
         if len(self.received) < head + 4 + length:
             return
         self.load.seconds.append(time.perf_counter() - self.sent_at)
@@ -89,7 +92,8 @@ async def run(options: dict[str, Any]) -> dict[str, Any]:
     started = time.perf_counter()
     for connection in connections:
         connection.send()
-    await asyncio.gather(*(connection.done for connection in connections))
+    async with asyncio.timeout(TIMEOUT_S):
+        await asyncio.gather(*(connection.done for connection in connections))
     took = time.perf_counter() - started
     ordered = sorted(load.seconds)
     return {
