@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from apps.access.actor import Actor
-from apps.access.commands.keys import create_key, revoke_key
+from apps.access.commands.keys import create_key, renew_key
 from apps.access.commands.links import make_link
 from apps.access.commands.people import create_user
 from apps.access.commands.systems import create_system
@@ -43,21 +43,22 @@ def _administrator() -> User:
 def first_key(line: Line) -> str:
     """Return a key to send the first events to a system with; "" once any system has events.
 
-    A key cannot be shown twice, so each start makes one; those before that nobody used are void.
+    A secret cannot be shown twice, so each start makes one; the one before is void, if nobody
+    used it.
     """
     if any(each.head for each in log.lines()):
         return ""
-    _revoke(line, FIRST_KEY, used=False)
-    return create_key(line.system, scopes=["ingest"], name=FIRST_KEY, by=START).secret
+    return _key(line, FIRST_KEY, "ingest", keep_used=True)
 
 
 def shop_key(line: Line) -> str:
     """Return a key for the demo shop of this start; that of the start before is void."""
-    _revoke(line, SHOP_KEY, used=True)
-    return create_key(line.system, scopes=["ingest", "read"], name=SHOP_KEY, by=START).secret
+    return _key(line, SHOP_KEY, "ingest", "read", keep_used=False)
 
 
-def _revoke(line: Line, name: str, *, used: bool) -> None:
+def _key(line: Line, name: str, *scopes: str, keep_used: bool) -> str:
     for key in keys_of(line.system):
-        if key.name == name and key.revoked_at is None and (used or key.last_used_at is None):
-            revoke_key(key.pk, by=START)
+        is_ours = key.name == name and key.created_by is None and key.revoked_at is None
+        if is_ours and not (keep_used and key.last_used_at):
+            return renew_key(key.pk, by=START).secret
+    return create_key(line.system, scopes=scopes, name=name, by=START).secret

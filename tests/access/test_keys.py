@@ -7,7 +7,7 @@ from django.db import DatabaseError, connection
 
 from apps.access import tokens
 from apps.access.actor import CONSOLE, Actor
-from apps.access.commands.keys import create_key, revoke_key
+from apps.access.commands.keys import create_key, renew_key, revoke_key
 from apps.access.errors import BadKey, NotVisible, Refused, WrongScope
 from apps.access.models import ApiKey, User
 from apps.access.queries import keys
@@ -249,6 +249,25 @@ def test_a_foreign_key_cannot_be_revoked(shop: Line, bank: Line) -> None:
         with pytest.raises(NotVisible):
             revoke_key(by=CONSOLE, **wrong)
     assert authenticate(key.secret, scope="read")
+
+
+def test_a_renewed_key_has_another_secret(shop: Line, django_capture_on_commit_callbacks) -> None:
+    key = create_key(shop.system, scopes=["read"], by=CONSOLE, name="web")
+    authenticate(key.secret, scope="read")
+    with django_capture_on_commit_callbacks(execute=True):
+        new = renew_key(key.id, by=CONSOLE)
+    assert new.id == key.id
+    assert authenticate(new.secret, scope="read").name == "web"
+    with pytest.raises(BadKey):
+        authenticate(key.secret, scope="read")
+
+
+def test_a_revoked_key_is_not_brought_back_by_renewing_it(shop: Line) -> None:
+    key = create_key(shop.system, scopes=["read"], by=CONSOLE)
+    revoke_key(key.id, by=CONSOLE)
+    for number in (key.id, key.id + 99):
+        with pytest.raises(NotVisible):
+            renew_key(number, by=CONSOLE)
 
 
 def test_revoking_twice_changes_nothing(shop: Line) -> None:

@@ -1,7 +1,7 @@
 """Who gets what answer on every route there is. A route without a row here fails.
 
-A row: path to ask, method, and the status for nobody, a viewer, an administrator of the system,
-and an administrator of another system. "-" as method means GET.
+A row: method, route and path asked for, and the status for nobody, a viewer, an administrator of
+the system, and an administrator of another system. Methods without a row are refused to all.
 """
 
 from __future__ import annotations
@@ -12,21 +12,74 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from apps.access.commands.systems import TAKEN
 from apps.access.models import User
+from apps.eventlog.commands.append import append
 from apps.eventlog.places import Line
 from tests.access.conftest import browser
+from tests.factories import envelope
 
 pytestmark = pytest.mark.django_db
 
-#  route: (path, nobody, viewer, admin, stranger)
-MATRIX: dict[str, tuple[str, int, int, int, int]] = {
-    "healthz": ("/healthz", 200, 200, 200, 200),
-    "readyz": ("/readyz", 200, 200, 200, 200),
-    "metrics": ("/metrics", 200, 200, 200, 200),
-    "signin": ("/signin", 200, 302, 302, 302),
-    "signin/<str:token>": ("/signin/unknown", 410, 302, 302, 302),
-    "signout": ("/signout", 302, 405, 405, 405),
-}
+SYSTEM = "<slug:system>"
+EVENT = f"{SYSTEM}/events/<int:position>"
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+ALL = (200, 200, 200, 200)
+SIGNED_IN = (302, 200, 200, 200)
+MEMBERS = (302, 200, 200, 404)
+PARTS = (302, 302, 302, 404)  # htmx swaps them; as a page they lead to the page they belong to
+GOES_ON = (302, 302, 302, 302)
+EMPTY_FORM = (302, 422, 422, 404)  # let in, and told what is missing
+NOT_THEIRS = (302, 404, 404, 404)  # number 1 of whatever it is does not exist
+ADMINS = (302, 404, 422, 404)  # for an administrator alone: others are not told it is there
+
+ROWS: list[tuple[str, str, str, tuple[int, int, int, int]]] = [
+    ("GET", "healthz", "/healthz", ALL),
+    ("GET", "readyz", "/readyz", ALL),
+    ("GET", "metrics", "/metrics", ALL),
+    ("GET", "signin", "/signin", (200, 302, 302, 302)),
+    ("POST", "signin", "/signin", (422, 422, 422, 422)),
+    ("GET", "signin/<str:token>", "/signin/unknown", (410, 302, 302, 302)),
+    ("POST", "signout", "/signout", GOES_ON),
+    ("GET", "", "/", GOES_ON),
+    ("GET", "welcome", "/welcome", SIGNED_IN),
+    ("POST", "welcome/key", "/welcome/key", (302, 403, 403, 403)),
+    ("POST", "welcome/tour", "/welcome/tour", GOES_ON),
+    ("GET", "keyboard", "/keyboard", SIGNED_IN),
+    ("GET", "account", "/account", SIGNED_IN),
+    ("POST", "account/password", "/account/password", (302, 422, 422, 422)),
+    ("POST", "account/preferences", "/account/preferences", GOES_ON),
+    ("POST", f"account/{SYSTEM}/keys", "/account/shop/keys", ADMINS),
+    ("POST", f"account/{SYSTEM}/keys/<int:number>", "/account/shop/keys/999", ADMINS),
+    ("POST", f"account/{SYSTEM}/members", "/account/shop/members", ADMINS),
+    ("GET", f"{SYSTEM}/events", "/shop/events", MEMBERS),
+    ("GET", f"{SYSTEM}/events/results", "/shop/events/results", PARTS),
+    ("GET", f"{SYSTEM}/events/rows", "/shop/events/rows", PARTS),
+    ("GET", f"{SYSTEM}/events/counts", "/shop/events/counts", PARTS),
+    ("GET", f"{SYSTEM}/events/suggest", "/shop/events/suggest", MEMBERS),
+    ("GET", f"{SYSTEM}/events/drawer", "/shop/events/drawer", PARTS),
+    ("GET", f"{SYSTEM}/events/export", "/shop/events/export", MEMBERS),
+    ("GET", f"{SYSTEM}/events/saved", "/shop/events/saved", MEMBERS),
+    ("POST", f"{SYSTEM}/events/saved", "/shop/events/saved", EMPTY_FORM),
+    ("POST", f"{SYSTEM}/events/saved/<int:number>", "/shop/events/saved/999", NOT_THEIRS),
+    ("GET", f"{EVENT}/part", "/shop/events/1/part", MEMBERS),
+    ("GET", f"{EVENT}/raw", "/shop/events/1/raw", MEMBERS),
+    ("GET", f"{EVENT}/hex", "/shop/events/1/hex", MEMBERS),
+    ("GET", f"{EVENT}/copy/<slug:form>", "/shop/events/1/copy/cloudevent", MEMBERS),
+    ("GET", f"{EVENT}/download", "/shop/events/1/download", MEMBERS),
+    ("GET", f"{SYSTEM}/bookmarks", "/shop/bookmarks", MEMBERS),
+    ("POST", f"{SYSTEM}/bookmarks", "/shop/bookmarks", EMPTY_FORM),
+    ("POST", f"{SYSTEM}/bookmarks/<int:number>", "/shop/bookmarks/999", NOT_THEIRS),
+    ("GET", f"{SYSTEM}/dock", "/shop/dock", PARTS),
+    ("GET", f"{SYSTEM}/moment", "/shop/moment", MEMBERS),
+]
+OTHER = [
+    (method, route, path)
+    for route, path in {row[1]: row[2] for row in ROWS}.items()
+    for method in METHODS
+    if (method, route) not in {row[:2] for row in ROWS}
+]
 
 
 def routes(
@@ -40,28 +93,65 @@ def routes(
             yield route
 
 
+@pytest.fixture
+def people(shop: Line, viewer: User, admin: User, stranger: User) -> list[User | None]:
+    """Nobody, a viewer and an administrator of `shop`, which has an event, and a stranger."""
+    append(shop, [envelope(type="A", data=b'{"a":1}')])
+    return [None, viewer, admin, stranger]
+
+
+def client(user: User | None) -> Client:
+    """Return a client whose forms need no token: what counts here is who asks."""
+    made = browser(user)
+    made.handler.enforce_csrf_checks = False
+    return made
+
+
 def test_every_route_has_a_row_and_every_row_a_route() -> None:
-    assert set(routes()) == set(MATRIX)
+    assert set(routes()) == {row[1] for row in ROWS}
 
 
-@pytest.mark.parametrize("route", MATRIX)
+@pytest.mark.parametrize(("method", "route", "path", "expected"), ROWS)
 def test_each_gets_the_answer_they_should(
-    route: str, shop: Line, viewer: User, admin: User, stranger: User
+    people: list[User | None], method: str, route: str, path: str, expected: tuple[int, ...]
 ) -> None:
-    path, *expected = MATRIX[route]
-    answers = [browser(user).get(path).status_code for user in (None, viewer, admin, stranger)]
-    assert answers == expected
+    answers = [client(user).generic(method, path) for user in people]
+    assert tuple(answer.status_code for answer in answers) == expected
+    if expected[0] == 302:
+        assert answers[0]["Location"].startswith("/signin")
 
 
-@pytest.mark.parametrize("route", MATRIX)
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize(("method", "route", "path"), OTHER)
+def test_a_method_without_a_row_is_refused_to_all(
+    people: list[User | None], method: str, route: str, path: str
+) -> None:
+    first, *rest = [client(user).generic(method, path).status_code for user in people]
+    assert first in {302, 405}
+    assert set(rest) <= {404, 405}
+
+
+@pytest.mark.parametrize("path", sorted({row[2] for row in ROWS}))
 def test_no_session_changes_anything_without_the_form_token(
-    route: str, method: str, shop: Line, admin: User
+    people: list[User | None], path: str
 ) -> None:
-    response = browser(admin).generic(method, MATRIX[route][0])
-    assert response.status_code in {403, 405}
+    for method in METHODS[1:]:
+        assert browser(people[2]).generic(method, path).status_code in {403, 405}
 
 
-def test_an_address_there_is_not_is_404_for_everybody(shop: Line, admin: User) -> None:
-    for client in (Client(), browser(admin)):
-        assert client.get("/no/such/page").status_code == 404
+@pytest.mark.parametrize("path", sorted({row[2] for row in ROWS if SYSTEM in row[1]}))
+def test_a_foreign_system_looks_like_one_there_is_not(people: list[User | None], path: str) -> None:
+    method = next(row[0] for row in ROWS if row[2] == path)
+    foreign = client(people[3]).generic(method, path)
+    unknown = client(people[3]).generic(method, path.replace("shop", "none"))
+    assert foreign.status_code == unknown.status_code == 404
+    assert foreign.content.replace(b"shop", b"none") == unknown.content
+
+
+def test_no_system_can_take_the_name_of_a_page() -> None:
+    first = {route.partition("/")[0] for route in routes()}
+    assert {name for name in first if name and name != SYSTEM} <= TAKEN
+
+
+def test_an_address_there_is_not_is_404_for_everybody(people: list[User | None]) -> None:
+    for user in people:
+        assert client(user).get("/no/such/page").status_code == 404

@@ -44,6 +44,7 @@ def test_every_command_leaves_an_entry_and_no_secret() -> None:
     people.set_active(user, True, by=ADA)
     people.set_password(user, None, by=ADA)
     key = keys.create_key(line.system, scopes=["read"], by=Actor("vera", user.pk))
+    renewed = keys.renew_key(key.id, by=ADA)
     keys.revoke_key(key.id, by=ADA)
     keys.revoke_key(key.id, by=ADA)  # nothing changed, nothing to tell
     assert entries() == [
@@ -59,10 +60,11 @@ def test_every_command_leaves_an_entry_and_no_secret() -> None:
         ("let in user", "vera"),
         ("removed password", "vera"),
         ("created key", f"{key.id} {key.secret[:12]}… (read)"),
-        ("revoked key", f"{key.id} {key.secret[:12]}…"),
+        ("renewed key", f"{key.id} {renewed.secret[:12]}… (read)"),
+        ("revoked key", f"{key.id} {renewed.secret[:12]}…"),
     ]
     told = " ".join(str(row) for row in Trail.objects.values())
-    for secret in (PASSWORD, "another good one", token, key.secret[12:]):
+    for secret in (PASSWORD, "another good one", token, key.secret[12:], renewed.secret[12:]):
         assert secret not in told
 
 

@@ -63,6 +63,24 @@ def create_key(
 
 
 @transaction.atomic
+def renew_key(key_id: int, *, by: Actor) -> NewKey:
+    """Give a key another secret; the one before opens nothing, as after revoking.
+
+    raises  NotVisible where there is no such key, or it is revoked
+    """
+    key = ApiKey.objects.select_for_update().filter(pk=key_id, revoked_at=None).first()
+    if key is None:
+        raise NotVisible
+    before, secret = key.hash, tokens.new_key()
+    key.prefix, key.hash = secret[: tokens.PREFIX], tokens.digest(secret)
+    key.last_used_at = None
+    key.save(update_fields=["prefix", "hash", "last_used_at"])
+    note(by, "renewed key", f"{key.pk} {key.prefix}… ({key.scopes})", system_id=key.system_id)
+    transaction.on_commit(lambda: keys.forget(before))
+    return NewKey(key.pk, secret)
+
+
+@transaction.atomic
 def revoke_key(key_id: int, *, by: Actor, system_id: int | None = None) -> None:
     """Make a key open nothing: here at once, in other processes within 5 s. May be called twice.
 

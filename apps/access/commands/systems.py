@@ -12,8 +12,8 @@ from apps.eventlog.places import Line
 
 # First parts of addresses that mean something else: /api/events could not be a system's page.
 TAKEN = frozenset(
-    {"account", "admin", "api", "healthz", "metrics", "readyz", "signin", "signout", "static"}
-    | {"v1", "welcome", "ws"}
+    {"account", "admin", "api", "healthz", "keyboard", "metrics", "readyz", "signin", "signout"}
+    | {"static", "v1", "welcome", "ws"}
 )
 
 
