@@ -229,9 +229,7 @@ def recorded(line: Line, rows: Sequence[Sequence[Any]]) -> list[Recorded]:
         return []
     places = [row[0] for row in rows]
     causes = _cause_ids(line, {row[4] for row in rows if row[4] is not None})
-    waiting = _column("waiting", "causation", [row[0] for row in rows if row[4] is None])
-    repeats = _column("repeat", "seen", places)
-    conflicts = _column("conflict", "earlier", places)
+    waiting, repeats, conflicts = _rarities(places)
     lanes = lanes_of(line.system, {row[7] for row in rows})
     events = []
     for row in rows:
@@ -275,9 +273,21 @@ def _cause_ids(line: Line, positions: set[int]) -> dict[int, str]:
     return found
 
 
-def _column(table: str, column: str, places: Sequence[int]) -> dict[int, Any]:
-    found: dict[int, Any] = {}
+def _rarities(places: Sequence[int]) -> tuple[dict[int, str], dict[int, int], dict[int, int]]:
+    """Return what few events have, by place: a cause waited for, repeats, an earlier conflict."""
+    waiting: dict[int, str] = {}
+    repeats: dict[int, int] = {}
+    conflicts: dict[int, int] = {}
     for clause, values in store.among(places):
-        sql = f"SELECT place, {column} FROM eventlog_{table} WHERE place {clause}"
-        found.update(store.fetch(sql, values))
-    return found
+        rows = store.fetch(
+            f"SELECT place, 0, 0, causation FROM eventlog_waiting WHERE place {clause}"
+            f" UNION ALL SELECT place, 1, seen, '' FROM eventlog_repeat WHERE place {clause}"
+            f" UNION ALL SELECT place, 2, earlier, '' FROM eventlog_conflict WHERE place {clause}",
+            [*values, *values, *values],
+        )
+        for key, kind, number, causation in rows:
+            if kind == 0:
+                waiting[key] = causation
+            else:
+                (repeats if kind == 1 else conflicts)[key] = number
+    return waiting, repeats, conflicts

@@ -53,6 +53,7 @@ class Scan:
         self._size = max(1, min(first, self._largest))
         self._rows = ROWS if rows is None else rows
         self._until = time.monotonic() + (SECONDS if seconds is None else seconds)
+        self._dry = False  # the last chunk held no match: look for where there may be one
 
     def __iter__(self) -> Iterator[list[Match]]:
         after, upto = self.plan.after, self.plan.upto
@@ -62,6 +63,7 @@ class Scan:
             self._size = min(self._size * 4, self._largest)
             kept, reached = self._kept(rows, reached)
             self.scanned_to = reached
+            self._dry = not kept
             if self.descending:
                 upto = reached - 1
             else:
@@ -97,7 +99,7 @@ class Scan:
         lanes = self.plan.lanes
         for part in self._parts(after, upto):
             here: Segment | None = part
-            if lanes is not None:
+            if lanes is not None and self._dry:
                 here = skip(part, lanes, descending=self.descending)
             if here is not None:
                 rows += self._reader.walk(
