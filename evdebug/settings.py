@@ -44,6 +44,9 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "evdebug.health.count_requests",
     "django.middleware.security.SecurityMiddleware",
+    # Pages and static files alike. Sessions are SameSite and tokens masked, and the length of each
+    # answer is blurred, so lengths tell a third party nothing (BREACH).
+    "django.middleware.gzip.GZipMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -117,6 +120,7 @@ SESSION_COOKIE_NAME = "evdebug_session"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = ENV["EVDEBUG_TLS"]
+CSRF_FAILURE_VIEW = "apps.pages.views.errors.csrf_failure"
 CSRF_COOKIE_NAME = "evdebug_csrf"
 CSRF_COOKIE_SAMESITE = "Strict"
 CSRF_COOKIE_SECURE = ENV["EVDEBUG_TLS"]

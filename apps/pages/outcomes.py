@@ -29,7 +29,7 @@ class Chip(NamedTuple):
 
 
 def chips(reported: Iterable[Reported], tiles: dict[str, Tile], *, at: int) -> list[Chip]:
-    """Return a chip for each subscriber, in order of first report."""
+    """Return a chip for each subscriber, in the order the services first appeared."""
     by_subscriber: dict[str, list[Reported]] = {}
     for report in sorted(reported):
         by_subscriber.setdefault(report.subscriber, []).append(report)
@@ -40,7 +40,7 @@ def chips(reported: Iterable[Reported], tiles: dict[str, Tile], *, at: int) -> l
         name = tile(tiles, subscriber)
         said = f"{name.name} {words}{' after this moment' if future else ''}"
         made.append(Chip(name, sign, f"dl-{look}", said, future))
-    return made
+    return sorted(made, key=lambda chip: chip.tile.rank)
 
 
 def verdict(outcomes: list[str]) -> tuple[str, str, str]:

@@ -17,6 +17,7 @@ class Tile(NamedTuple):
     name: str  # as shown: a leading slash is left out
     letter: str
     ink: str  # class of the style sheet
+    rank: int = INKS**3  # place in the order of first appearance
 
 
 UNKNOWN = Tile("", "·", "s-0")
@@ -50,7 +51,7 @@ def tiles(services: Iterable[str]) -> dict[str, Tile]:
         letter = _letter(shown(service), taken)
         taken.add(letter)
         ink = f"s-{len(made) % INKS + 1}" + (" s-out" if len(made) >= INKS else "")
-        made[service] = Tile(shown(service), letter, ink)
+        made[service] = Tile(shown(service), letter, ink, len(made))
     return made
 
 

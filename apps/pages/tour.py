@@ -9,7 +9,7 @@ from apps.pages.payload import value_at
 
 
 class Step(NamedTuple):
-    """One step. `ready` is false while the page it needs is not there: then `text` says what will be."""
+    """One step. Without the page it needs it is not `ready`, and `text` says what will be."""
 
     name: str
     title: str

@@ -5,10 +5,10 @@ import { now, state } from "./playhead.js";
 const READING = 60;  // px scrolled: whoever reads further down is not thrown back by the live edge
 
 /** Return the parameters of a request: those of the address, with the playhead's own. */
-export function parameters(search, { at, live, t0, t1, last }, { free = false } = {}) {
+export function parameters(search, { at, live, t0, t1 }, { free = false } = {}) {
   const values = new URLSearchParams(search);
-  if (live || !last) values.delete("at"); else values.set("at", at);
-  if (!values.has("zoom") && !free && t1 > t0) values.set("zoom", `${Math.floor(t0)}..${Math.ceil(t1)}`);
+  if (live) values.delete("at"); else values.set("at", at);
+  if (!values.has("zoom") && !free && t1 > t0) values.set("window", `${Math.floor(t0)}..${Math.ceil(t1)}`);
   return values;
 }
 
@@ -26,6 +26,9 @@ if (globalThis.document) {
   });
   document.addEventListener("htmx:beforeRequest", (e) => {
     const scroller = e.detail.elt.querySelector?.("[data-keep-scroll]");
-    if (state.edge && e.detail.requestConfig.triggeringEvent?.type === "playhead" && scroller?.scrollTop > READING) e.preventDefault();
+    const event = e.detail.requestConfig.triggeringEvent?.type;
+    // A query that cannot be read keeps the results there are, whatever the playhead does.
+    if (event === "playhead" && document.getElementById("q-msg")?.hidden === false) e.preventDefault();
+    if (state.edge && event === "playhead" && scroller?.scrollTop > READING) e.preventDefault();
   });
 }

@@ -60,6 +60,8 @@ if ($("timeline")) {
   document.addEventListener("htmx:responseError", (e) => ours(e) && e.detail.xhr.status >= 500 && lost());
   document.addEventListener("htmx:afterSwap", (e) => e.detail.requestConfig?.elt?.id === "timeline" && back());
   document.addEventListener("visibilitychange", () => document.hidden || look());
+  // Going live begins with a look at where the edge is by now.
+  document.body.addEventListener("settled", () => state.live && !state.edge && look());
   document.addEventListener("click", (e) => e.target.closest?.('[data-act="retry"]') && look());
   next();
 }

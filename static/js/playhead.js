@@ -24,7 +24,8 @@ export function load(timeline) {
 const tell = (name) => document.body.dispatchEvent(new CustomEvent(name, { bubbles: true, detail: { ...state, anchors: undefined } }));
 const follow = paced(80, () => tell("playhead"));
 const write = paced(300, () => address.move(state.live ? null : state.at));
-let resting = 0;
+const COUNTED = 10000;  // ms between counts while only the live edge moves
+let resting = 0, counted = 0;
 
 /**
  * Move the playhead. `quiet` leaves the address as it is (it was the address that moved); `edge` says
@@ -46,7 +47,10 @@ export const goLive = (options) => seek(state.last, { live: true, ...options });
 /** When the hand rests: learn the exact time of the position, say it once, and let slow parts follow. */
 async function rest() {
   const at = state.at, ms = now();
-  tell("settled");
+  if (!state.edge || performance.now() - counted > COUNTED) {
+    counted = performance.now();
+    tell("settled");
+  }
   if (!state.live && (ms <= state.t0 || ms >= state.t1)) tell("tick");  // the window must hold the needle
   if (state.live) return;
   const found = await ask({ at }).catch(() => null);

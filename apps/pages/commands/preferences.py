@@ -25,7 +25,7 @@ def set_preferences(user_id: int, *, theme: str, single_keys: bool) -> Preferenc
 
 
 def tick_off(user_id: int, steps: Iterable[str]) -> list[str]:
-    """Note steps of the tour as done and return all that are, in their order; unknown ones are none."""
+    """Note steps of the tour as done; return all that are, in order, without unknown ones."""
     held, _ = Preferences.objects.get_or_create(user_id=user_id)
     done = {*held.tour, *steps}
     ordered = [step.name for step in STEPS if step.name in done]

@@ -11,7 +11,7 @@ MOST = 500
 
 
 def bookmarks(line: Line, *, user_id: int | None) -> list[Bookmark]:
-    """Return the moments of a line that are shared or the person's own, by position, 500 at most."""
+    """Return the moments of a line shared or the person's own, by position, at most 500."""
     found = _seen(Bookmark.objects.filter(timeline_id=line.timeline), user_id)
     return list(found.select_related("made_by").order_by("position", "pk")[:MOST])
 

@@ -87,11 +87,11 @@ def drawn(line: Line, events: list[Recorded], columns: list[str], *, at: int) ->
     told = reports(line, positions, known=seen.lanes).by_event
     made, day = [], None
     for event in events:
-        chips = outcomes.chips(
-            [outcomes.Reported(r.position, r.subscriber, r.outcome) for r in told.get(event.position, ())],
-            seen.tiles,
-            at=at,
-        )  # fmt: skip
+        reported = [
+            outcomes.Reported(r.position, r.subscriber, r.outcome)
+            for r in told.get(event.position, ())
+        ]
+        chips = outcomes.chips(reported, seen.tiles, at=at)
         cells = [payload.value_at(event.data or b"", path) for path in columns]
         today = event.log_time // 86_400_000_000
         new_day, day = day is not None and today != day, today

@@ -23,6 +23,7 @@ OVERVIEW = 260  # bars of the whole recording
 USUAL = 60_000  # events in view unless somebody zooms
 HEIGHT, OVER = 40, 14  # px of the bars
 DEPLOYS = 20
+LABELLED = 97  # percent: a label further right would not fit
 
 _began: dict[int, int] = {}  # timeline -> log_time of its first event, which never changes
 
@@ -46,7 +47,7 @@ class Dock(NamedTuple):
     brush: tuple[str, str]  # x and width on the overview, percent
     zoom_in: str
     zoom_out: str
-    count: int  # events in view
+    events: int  # in the window
 
 
 def dock(line: Line, at: Moment, *, zoom: str = "", user_id: int | None = None) -> Dock | None:
@@ -75,7 +76,7 @@ def dock(line: Line, at: Moment, *, zoom: str = "", user_id: int | None = None) 
         clusters=marks.clusters(
             _marks(line, window, bins, user_id), start=window.start, end=window.end
         ),
-        ticks=ticks(window.start, window.end),
+        ticks=[t for t in ticks(window.start, window.end) if float(t.x[:-1]) < LABELLED],
         overview=charts.bars(
             [b.count for b in over], top=charts.ceiling([b.count for b in over]), height=OVER
         ),
@@ -85,7 +86,7 @@ def dock(line: Line, at: Moment, *, zoom: str = "", user_id: int | None = None) 
         brush=(f"{brush[0]:.3f}%", f"{max(0.3, brush[1] - brush[0]):.3f}%"),
         zoom_in=windows.zoomed(window, 0.6, now),
         zoom_out=windows.zoomed(window, 1.7, now),
-        count=sum(counts),
+        events=sum(counts),
     )
 
 
@@ -119,7 +120,7 @@ def _share(us: int, whole: windows.Window) -> float:
 
 
 def _anchors(line: Line, over: list[Bin], bins: list[Bin], at: Moment, now: int) -> str:
-    """Return pairs for the whole recording, finer in the window, exact at its ends and the playhead."""
+    """Return pairs for the whole recording, finer in the window, exact at ends and playhead."""
     pairs = {b.position: b.time for b in (*over, *bins) if 0 < b.position <= line.head}
     pairs |= {1: began(line), line.head: line.log_time or 0}
     if at.position > 0:
@@ -134,10 +135,10 @@ def _anchors(line: Line, over: list[Bin], bins: list[Bin], at: Moment, now: int)
 
 def _label(window: windows.Window, counts: list[int], failed: list[int]) -> str:
     busy = sorted(counts)[len(counts) // 2] if counts else 0
+    wrong = plural(sum(failed), "failed delivery", "failed deliveries")
     return (
         f"Events per {step(window.step)}, {clock(window.start)[:8]} to {clock(window.end)[:8]}"
-        f" UTC: {plural(sum(counts), 'event')}, {plural(sum(failed), 'failed delivery', 'failed deliveries')};"
-        f" usually about {busy}."
+        f" UTC: {plural(sum(counts), 'event')}, {wrong}; usually about {busy}."
     )
 
 

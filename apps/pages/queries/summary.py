@@ -40,7 +40,7 @@ class Value(NamedTuple):
     """One value of a facet."""
 
     value: str
-    count: int
+    events: int
     share: str  # percent of the most frequent one
     chosen: bool
     query: str  # the query with this value added or taken away
@@ -83,15 +83,14 @@ class Summary(NamedTuple):
 def summary(line: Line, wanted: Asked, at: Moment, *, zoom: str = "") -> Summary:
     """Return the counts of a query as of a moment."""
     began = time.perf_counter()
+    found = facets(line, wanted.effective, at=at.position, widen=True)
     upto = count(line, wanted.effective, at=at.position)
     after = None
     if not at.live and at.position < line.head:
-        whole = count(line, wanted.effective)
-        after = Count(max(0, whole.n - upto.n), whole.exact and upto.exact)
+        after = count(line, f"{wanted.effective} position>{at.position}")
     took = round((time.perf_counter() - began) * 1000)
-    return Summary(
-        _facets(line, wanted, at), matches(line, wanted, at, zoom=zoom), upto, after, max(took, 1)
-    )
+    drawn = _facets(line, wanted, at, found)
+    return Summary(drawn, matches(line, wanted, at, zoom=zoom), upto, after, max(took, 1))
 
 
 def vocabulary(line: Line, *, at: int) -> Vocabulary:
@@ -104,9 +103,15 @@ def matches(line: Line, wanted: Asked, at: Moment, *, zoom: str) -> Matches | No
     if not line.head or line.log_time is None:
         return None
     window = chosen(line, at, zoom)
-    span = {"start": window.start, "end": window.end, "bins": window.bins}
-    found = [b.count for b in histogram(line, text=wanted.effective, **span)]
-    plain = [b.count for b in histogram(line, **span)]
+    found, plain = (
+        [
+            b.count
+            for b in histogram(
+                line, start=window.start, end=window.end, bins=window.bins, text=text
+            )
+        ]
+        for text in (wanted.effective, "")
+    )
     x = percent(_now(line, at) - window.start, window.end - window.start)
     return Matches(
         len(plain),
@@ -123,17 +128,18 @@ def _now(line: Line, at: Moment) -> int:
     return at.time if at.time is not None else (line.log_time or 0)
 
 
-def _facets(line: Line, wanted: Asked, at: Moment) -> list[Facet]:
-    found = facets(line, wanted.effective, at=at.position, widen=True)
-    if not edits.mentions(wanted.query, "outcome"):
-        # What became of deliveries is asked for by a query of its own: rows are events else.
+def _facets(
+    line: Line, wanted: Asked, at: Moment, found: dict[str, list[tuple[str, int]]]
+) -> list[Facet]:
+    if not wanted.query.terms:
+        # Rows are events, so what became of deliveries is counted on its own.
         found["outcome"] = facets(line, "kind:delivery", at=at.position)["outcome"]
     seen = cast(line.system)
     made = []
     for field, title in TITLES.items():
         picked = edits.chosen(wanted.query, field)
         values = {v: n for v, n in found.get(field, []) if v}
-        values |= {value: 0 for value in sorted(picked - values.keys())}
+        values |= dict.fromkeys(sorted(picked - values.keys()), 0)
         if not values or (field == "kind" and len(values) < 2 and not picked):
             continue
         most = max(values.values()) or 1

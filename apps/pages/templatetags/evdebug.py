@@ -193,7 +193,7 @@ def when(us: int | None, unit: str = "ms") -> SafeString:
 
 @register.simple_tag(takes_context=True)
 def link(context: template.Context, **changes: Any) -> str:
-    """Return "?…" that keeps the moment and the filters, with parameters changed; None takes one away."""
+    """Return "?…" that keeps moment and filters, with parameters changed; None takes one away."""
     params: links.Params = context.get("params") or {}
     return links.query(params, **changes)
 
@@ -211,5 +211,5 @@ def pos(context: template.Context, position: int) -> SafeString:
 def link_at(context: template.Context) -> str:
     """Return "?at=…" for a link to another page, "" when live."""
     params: links.Params = context.get("params") or {}
-    carried = {name: params[name] for name in ("at", "timeline", "draw") if name in params}
+    carried: links.Params = {n: v for n, v in params.items() if n in ("at", "timeline", "draw")}
     return links.query(carried) if carried else ""

@@ -66,11 +66,11 @@ def preferences(request: HttpRequest) -> HttpResponse:
 
 
 def of_administrator(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Call `view(request, seat, …)` for a system the person administers; refusals go on the page."""
+    """Call `view(request, seat, …)` for a system the person runs; refusals go on the page."""
 
     @wraps(view)
     def answer(request: HttpRequest, system: str, **rest: Any) -> HttpResponse:
-        seats = systems_of(request.user)  # type: ignore[arg-type]
+        seats = systems_of(request.user)
         seat = next((s for s in seats if s.line.slug == system), None)
         if seat is None or not includes(seat.role, "admin"):
             raise Http404(f"You administer no system {system!r}.")
@@ -133,7 +133,7 @@ def _newcomer(request: HttpRequest, name: str) -> Any:
 
 
 def _page(request: HttpRequest, extra: dict[str, Any], status: int = 200) -> HttpResponse:
-    seats = systems_of(request.user)  # type: ignore[arg-type]
+    seats = systems_of(request.user)
     user: Any = request.user
     run = [
         {"seat": s, "keys": keys_of(s.line.system), "members": members_of(s.line.system)}

@@ -20,7 +20,7 @@ POINTER_MAX = 4096
 
 
 def of_event(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Call `view(request, frame, event, …)` for the event at `position`; 404 where there is none."""
+    """Call `view(request, frame, event, …)` for the event at `position`; 404 without one."""
 
     @wraps(view)
     def answer(request: HttpRequest, frame: Frame, position: int, **rest: Any) -> HttpResponse:

@@ -33,9 +33,7 @@ def events(request: HttpRequest, frame: Frame) -> HttpResponse:
     status = 422 if context["error"] or frame.at.problem else 200
     position = whole(request.GET.get("event", ""))
     if frame.draw and frame.line.head:
-        context["dock"] = dock(
-            frame.line, frame.at, zoom=request.GET.get("zoom", ""), user_id=frame.user_id
-        )
+        context["dock"] = dock(frame.line, frame.at, zoom=frame.window, user_id=frame.user_id)
         context |= summary_context(request, frame, context)
         if position:
             context |= drawer_context(request, frame, position)
@@ -78,7 +76,10 @@ def counts(request: HttpRequest, frame: Frame) -> HttpResponse:
     """What is counted rather than read: facets, matches over time, how many there are."""
     if not is_part(request):
         return page(frame, request)
-    context = summary_context(request, frame, basics(request, frame))
+    context = basics(request, frame)
+    if context["error"]:
+        return HttpResponse(status=204)  # the counts of the query before stay
+    context = summary_context(request, frame, context)
     return render(request, "pages/_summary.html", context | {"part": True})
 
 
@@ -90,13 +91,9 @@ def suggestions(request: HttpRequest, frame: Frame) -> HttpResponse:
     caret = whole(request.GET.get("caret", ""))
     words = summary.vocabulary(frame.line, at=frame.at.position)
     found = suggest(text, len(text) if caret is None else caret, words)
-    head = text[: found.start]
-    utf16 = _utf16(head), _utf16(text[: found.end])
-    return render(
-        request,
-        "pages/_suggestions.html",
-        {"items": found.items, "start": utf16[0], "end": utf16[1]},
-    )
+    start, end = _utf16(text[: found.start]), _utf16(text[: found.end])
+    context = {"items": found.items, "start": start, "end": end}
+    return render(request, "pages/_suggestions.html", context)
 
 
 @require_GET
@@ -168,9 +165,7 @@ def summary_context(request: HttpRequest, frame: Frame, context: dict[str, Any])
     if context["error"]:
         return context
     return context | {
-        "summary": summary.summary(
-            frame.line, context["asked"], frame.at, zoom=request.GET.get("zoom", "")
-        )
+        "summary": summary.summary(frame.line, context["asked"], frame.at, zoom=frame.window)
     }
 
 
@@ -180,11 +175,8 @@ def drawer_context(request: HttpRequest, frame: Frame, position: int) -> dict[st
     if found:
         note_progress(request, frame, found)
     view = request.GET.get("view", "")
-    return {
-        "detail": found,
-        "position": position,
-        "view": view if view in ("raw", "hex") else "tree",
-    }
+    view = view if view in ("raw", "hex") else "tree"
+    return {"detail": found, "position": position, "view": view}
 
 
 def _utf16(text: str) -> int:

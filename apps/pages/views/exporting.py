@@ -89,10 +89,8 @@ def _table(columns: list[str]) -> Writer:
             lines.writerow([*HEAD, *(f"data.{path}" for path in columns)])
         for e in events:
             cells = [payload.value_at(e.data or b"", path) for path in columns]
-            fixed = [
-                e.position, isoformat(e.time), e.kind, e.type, e.source, e.stream, e.correlation, e.id
-            ]  # fmt: skip
-            lines.writerow([_inert(str(cell)) for cell in (*fixed, *cells)])
+            names = (e.kind, e.type, e.source, e.stream, e.correlation, e.id)
+            lines.writerow([e.position, isoformat(e.time), *map(_inert, (*names, *cells))])
         return out.getvalue()
 
     return write

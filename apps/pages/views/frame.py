@@ -39,6 +39,7 @@ class Frame:
     likes: Likes
     actor: Actor
     base: str  # how addresses begin: http://127.0.0.1:8000
+    window: str  # the stretch of time asked for, or the one that is on the screen
     draw: bool  # without script: everything is drawn in one page
 
     @property
@@ -75,7 +76,7 @@ def stand(request: HttpRequest, slug: str) -> Frame:
 
     raises  NotVisible for a system the person may not see, UnknownTimeline
     """
-    seats = systems_of(request.user)  # type: ignore[arg-type]
+    seats = systems_of(request.user)
     seat = next((s for s in seats if s.line.slug == slug), None)
     if seat is None:
         raise NotVisible
@@ -102,6 +103,7 @@ def stand(request: HttpRequest, slug: str) -> Frame:
         likes=likes(request),
         actor=actor(request),
         base=f"{request.scheme}://{request.get_host()}",
+        window=request.GET.get("zoom", "") or request.GET.get("window", ""),
         draw=request.GET.get("draw") == "1",
     )
 

@@ -73,7 +73,7 @@ def keyboard(request: HttpRequest) -> HttpResponse:
 
 
 def _seats(request: HttpRequest) -> list[Seat]:
-    return systems_of(request.user)  # type: ignore[arg-type]
+    return systems_of(request.user)
 
 
 def _welcome(request: HttpRequest) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def _list(request: HttpRequest, frame: Frame, what: str, kept: Any) -> HttpRespo
 
 
 def _done(request: HttpRequest, frame: Frame, said: str) -> HttpResponse:
-    """Go back to the list; with htmx draw it anew, say what was done, and let the bar look again."""
+    """Go back to the list; with htmx draw it anew, say what was done, and let the bar look."""
     name = "bookmarks" if "bookmarks" in request.path else "saved"
     if not is_part(request):
         address = reverse(f"pages:{name}", args=[frame.slug])

@@ -21,10 +21,9 @@ def timeline(request: HttpRequest, frame: Frame) -> HttpResponse:
     """Bars, marks and axis of the window `zoom=`, with all the log holds by now."""
     if not is_part(request):
         return page(frame, request)
-    drawn = dock(frame.line, frame.at, zoom=request.GET.get("zoom", ""), user_id=frame.user_id)
-    return render(
-        request, "pages/_timeline.html", {"frame": frame, "params": frame.params, "dock": drawn}
-    )
+    drawn = dock(frame.line, frame.at, zoom=frame.window, user_id=frame.user_id)
+    context = {"frame": frame, "params": frame.params, "dock": drawn, "part": True}
+    return render(request, "pages/_timeline.html", context)
 
 
 @require_GET
