@@ -6,10 +6,10 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.13 python3.1
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && break; done)
 
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip install --quiet --disable-pip-version-check --no-input
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check --no-input --constraint constraints.txt
 # Stamps are named after what the requirements say, so a change installs again and nothing else does.
-RUN_READY := $(VENV)/.ready-run-$(shell cksum < requirements.txt | tr -d ' ')
-TEST_READY := $(VENV)/.ready-test-$(shell cat requirements.txt requirements-test.txt | cksum | tr -d ' ')
+RUN_READY := $(VENV)/.ready-run-$(shell cat requirements.txt constraints.txt | cksum | tr -d ' ')
+TEST_READY := $(VENV)/.ready-test-$(shell cat requirements*.txt constraints.txt | cksum | tr -d ' ')
 
 .PHONY: help run test lint bench
 .DEFAULT_GOAL := help

@@ -11,7 +11,7 @@ import pytest
 
 from bench.__main__ import CASES
 from bench.flows import PACE, STEPS, events
-from bench.harness import Section, fact, figure, interleaved, limit, percentile, ratio
+from bench.harness import Section, fact, faster, figure, interleaved, limit, percentile, ratio
 from bench.results import keep
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,6 +46,11 @@ def test_a_ratio_is_of_medians_and_shows_its_spread() -> None:
     assert (row.goal, row.met) == ("≥ 3.5×", False)
     assert ratio("rate", [30], [10], unit="", at_least=3).met
     assert not ratio("size", [7], [10], unit="", at_most=0.6).met
+
+
+def test_faster_turns_the_ratio_round() -> None:
+    row = faster("histogram", [2.0], [300.0], unit="ms", at_least=100)
+    assert (row.ours, row.baseline, row.result, row.met) == ("2 ms", "300 ms", "150.00×", True)
 
 
 def test_a_limit_is_met_up_to_its_bound() -> None:
