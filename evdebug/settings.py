@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "apps.eventlog",
     "apps.access",
     "apps.ingest",
+    "apps.traces",
     "apps.pages",
     "evdebug",
 ]
@@ -54,11 +55,11 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "apps.access.middleware.IdleLimit",
-    "apps.access.middleware.SignInFirst",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "axes.middleware.AxesMiddleware",
+    "apps.access.middleware.SignInFirst",  # last: see there
 ]
 ROOT_URLCONF = "evdebug.urls"
 ASGI_APPLICATION = "evdebug.asgi.application"

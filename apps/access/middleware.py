@@ -23,7 +23,13 @@ class SignInFirst(LoginRequiredMiddleware):
 
     A view is opened with django.contrib.auth.decorators.login_not_required. What is under /api/
     judges its callers itself, since programs come there with keys.
+
+    Last of all middleware, and synchronous only: Django then runs those before it in one go on
+    one thread. Where the innermost one is asynchronous, each of the others takes two changes of
+    thread, which more than doubled the time of a short answer.
     """
+
+    async_capable = False
 
     def process_view(
         self, request: HttpRequest, view_func: Any, view_args: Any, view_kwargs: Any

@@ -97,3 +97,9 @@ def test_whoever_is_not_signed_in_is_sent_there_and_back(rf: RequestFactory) -> 
     part = sent(rf.get("/shop/events", headers={"HX-Request": "true"}))
     assert (part.status_code, part["HX-Redirect"]) == (401, "/signin")
     assert sent(rf.get("/api/v1/shop/head")) is None
+
+
+def test_the_innermost_one_is_synchronous(settings: LazySettings) -> None:
+    """Or every answer changes threads some twenty times; see SignInFirst."""
+    assert settings.MIDDLEWARE[-1] == "apps.access.middleware.SignInFirst"
+    assert not middleware.SignInFirst.async_capable
