@@ -8,11 +8,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import count
+from math import isqrt
 from typing import NamedTuple
 
 from apps.eventlog import store
 from apps.eventlog.places import Line, Segment, place, position
 from apps.eventlog.queries.marks import SECOND, Book, Marks, log_times, spans_for
+
+PROBES = 64  # rows in a statement that cost no more than the statement
 
 
 class Gap(NamedTuple):
@@ -32,13 +35,29 @@ class Gap(NamedTuple):
         """Whether there are events between that may be before or after."""
         return self.high - self.low > 1
 
-    def guess(self, *, halve: bool) -> int:
-        """Return the position to look at next: half way, or where an even flow would have it."""
+    def probes(self, *, ways: int) -> list[int]:
+        """Return the positions to look at next, `ways` of them evenly spread, or two likely ones.
+
+        The two lie on either side of where an even flow would have the edge, a deviation of a
+        random flow apart.
+        """
+        width = self.high - self.low
         span = self.to_time - self.from_time
-        if halve or span <= 0:
-            return (self.low + self.high) // 2
-        at = self.low + (self.high - self.low) * (self.time - self.from_time) // span
-        return min(max(at, self.low + 1), self.high - 1)
+        if width <= max(4, ways):
+            return list(range(self.low + 1, self.high))
+        if ways != 2 or span <= 0:
+            return [self.low + width * n // (ways + 1) for n in range(1, ways + 1)]
+        at = self.low + width * (self.time - self.from_time) // span
+        off = isqrt(width) // 2 + 1
+        return [min(max(p, self.low + 1), self.high - 1) for p in (at - off, at + off)]
+
+    def closer(self, probe: int, time: int) -> Gap:
+        """Return the gap as it is once the log_time at one position in it is known."""
+        if not self.low < probe < self.high:
+            return self
+        if time < self.time:
+            return self._replace(low=probe, from_time=time)
+        return self._replace(high=probe, to_time=time)
 
 
 def positions_before(line: Line, times: Sequence[int], *, book: Book | None = None) -> list[int]:
@@ -93,23 +112,23 @@ def _narrowed(known: Marks, span: int, gaps: list[Gap]) -> list[Gap]:
 def _bisected(part: Segment, gaps: list[Gap]) -> list[int]:
     """Close all gaps together, one statement a round."""
     for round_ in count():
-        # An even flow is found in a few guesses; every other round halves, whatever the flow.
-        probes = [gap.guess(halve=round_ % 2 == 1) if gap.open else 0 for gap in gaps]
-        keys = {place(part.timeline, probe) for probe in probes if probe}
-        if not keys:
+        open_gaps = sum(gap.open for gap in gaps)
+        if not open_gaps:
             return [gap.low for gap in gaps]
-        at: dict[int, int] = {}
-        for clause, values in store.among(keys):
-            sql = f"SELECT place, log_time FROM eventlog_event WHERE place {clause}"
-            at.update((position(key), time) for key, time in store.fetch(sql, values))
-        gaps = [
-            _closer(gap, probe, at[probe]) if probe else gap
-            for gap, probe in zip(gaps, probes, strict=True)
-        ]
+        # Many: an even flow is found in a few guesses; every third round halves, whatever the
+        # flow. Few: a statement costs more than its rows, so each is cut into many.
+        ways = max(PROBES // open_gaps, 1 if round_ % 3 == 2 else 2)
+        probes = [gap.probes(ways=ways) if gap.open else [] for gap in gaps]
+        at = _times(part, {probe for some in probes for probe in some})
+        for n, some in enumerate(probes):
+            for probe in some:
+                gaps[n] = gaps[n].closer(probe, at[probe])
     raise AssertionError("a gap that halves closes")
 
 
-def _closer(gap: Gap, probe: int, time: int) -> Gap:
-    if time < gap.time:
-        return gap._replace(low=probe, from_time=time)
-    return gap._replace(high=probe, to_time=time)
+def _times(part: Segment, positions: set[int]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for clause, values in store.among(place(part.timeline, p) for p in positions):
+        sql = f"SELECT place, log_time FROM eventlog_event WHERE place {clause}"
+        found.update((position(key), time) for key, time in store.fetch(sql, values))
+    return found

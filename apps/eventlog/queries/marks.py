@@ -29,7 +29,7 @@ class Marks:
         """Return buckets of `span` in order, and the position where each begins.
 
         None is missing from the given ranges of buckets, nor the first one beyond each of them:
-        it says where the last one ends. There may be others.
+        it says where the last one ends. There may be others. No ranges: what was read before.
         """
         known = self._known[span]
         for values in batches([(0, *each) for each in self._missing(span, ranges)]):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from apps.eventlog import store
@@ -108,54 +109,123 @@ class _Count(NamedTuple):
                 left += _cut(piece, piece.after, piece.upto, span, buckets, firsts)
         if self.lanes == [ALL]:
             for owner, first, last in whole:
-                self._add(owner, ALL, 0, known.failed(span, first, last))
+                add(self.found[owner], ALL, 0, known.failed(span, first, last))
         else:
-            for row in self._sums(known.timeline, span, whole):
-                self._add(*row)
+            for owner, *sums in self._sums(known.timeline, span, whole):
+                add(self.found[owner], *sums)
         return left
 
     def _sums(self, timeline: int, span: int, whole: list[Three]) -> Iterator[tuple[int, ...]]:
         """Yield (owner, lane, count, failed) for ranges of whole buckets."""
-        lane, group = ("r.lane", ", r.lane") if self.by_lane else ("0", "")
-        for values in batches(whole):
-            for clause, some in store.among(self.lanes):
-                yield from store.fetch(
-                    f"WITH p(owner, low, high) AS (VALUES {marks(values)})"
-                    f" SELECT p.owner, {lane}, sum(r.count), sum(r.failed) FROM p"
-                    " CROSS JOIN eventlog_rollup r WHERE r.timeline = %s AND r.span = %s"
-                    f" AND r.lane {clause} AND r.bucket BETWEEN p.low AND p.high"
-                    f" GROUP BY p.owner{group}",
-                    [*flat(values), timeline, span, *some],
-                )
+        lane, group = ("r.lane", " GROUP BY r.lane") if self.by_lane else ("0", "")
+        for clause, some in store.among(self.lanes):
+            yield from _per_range(
+                whole,
+                f"{lane}, sum(r.count), sum(r.failed)",
+                f"eventlog_rollup r WHERE r.timeline = %s AND r.span = %s AND r.lane {clause}"
+                " AND r.bucket BETWEEN p.low AND p.high",
+                [timeline, span, *some],
+                group,
+            )
 
     def _by_index(self, part: Segment, pieces: list[Piece], known: Marks) -> None:
-        """Count what is left of single minutes, lane by lane, in the index alone."""
+        """Count what is left of single minutes, lane by lane, in the index alone.
+
+        Of the pieces that make up a whole minute one needs no counting: it is what the others
+        leave of the minute's sum.
+        """
         lanes = self.lanes
         if lanes == [ALL]:
             lanes = sorted(self.failing)
             pieces = [p for p in pieces if known.failed(MINUTE, p.low, p.high)]
-        forced = " INDEXED BY eventlog_event_lane" if store.sqlite() else ""
+        counts: list[Tally] = [{} for _ in pieces]
+        spared = _spared(pieces, known)
         ranges = [
-            (p.owner, place(part.timeline, p.after), place(part.timeline, p.upto)) for p in pieces
+            (n, place(part.timeline, p.after), place(part.timeline, p.upto))
+            for n, p in enumerate(pieces)
+            if n not in spared
         ]
-        for values in batches(ranges):
-            for clause, some in store.among(lanes):
-                rows = store.fetch(
-                    f"WITH p(owner, low, high) AS (VALUES {marks(values)})"
-                    " SELECT p.owner, e.lane_id, count(*) FROM p"
-                    f" CROSS JOIN eventlog_event e{forced} WHERE e.lane_id {clause}"
-                    " AND e.place > p.low AND e.place <= p.high"
-                    " GROUP BY p.owner, e.lane_id",
-                    [*flat(values), *some],
-                )
-                for owner, lane, count in rows:
-                    failed = count if lane in self.failing else 0
-                    self._add(owner, lane if self.by_lane else ALL, count, failed)
+        forced = " INDEXED BY eventlog_event_lane" if store.sqlite() else ""
+        for clause, some in store.among(lanes):
+            rows = _per_range(
+                ranges,
+                "e.lane_id, count(*)",
+                f"eventlog_event e{forced} WHERE e.lane_id {clause}"
+                " AND e.place > p.low AND e.place <= p.high",
+                some,
+                " GROUP BY e.lane_id",
+            )
+            for n, lane, count in rows:
+                failed = count if lane in self.failing else 0
+                add(counts[n], lane if self.by_lane else ALL, count, failed)
+        self._fill(spared, pieces, counts, known)
+        for piece, found in zip(pieces, counts, strict=True):
+            for lane, (count, failed) in found.items():
+                add(self.found[piece.owner], lane, count, failed)
 
-    def _add(self, owner: int, lane: int, count: int, failed: int) -> None:
-        sums = self.found[owner].setdefault(lane, [0, 0])
-        sums[0] += int(count)
-        sums[1] += int(failed)
+    def _fill(
+        self, spared: dict[int, list[int]], pieces: list[Piece], counts: list[Tally], known: Marks
+    ) -> None:
+        """Count the pieces that were spared: the minute's sum without its other pieces."""
+        minutes = [(n, pieces[n].low, pieces[n].low) for n in spared]
+        if self.lanes == [ALL]:
+            for n, low, high in minutes:
+                add(counts[n], ALL, 0, known.failed(MINUTE, low, high))
+        else:
+            for n, *sums in self._sums(known.timeline, MINUTE, minutes):
+                add(counts[n], *sums)
+        for n, others in spared.items():
+            for other in others:
+                for lane, (count, failed) in counts[other].items():
+                    add(counts[n], lane, -count, -failed)
+
+
+def add(tally: Tally, lane: int, count: int | None, failed: int | None) -> None:
+    """Add to a lane's sums; a sum over no rows is None."""
+    sums = tally.setdefault(lane, [0, 0])
+    sums[0] += int(count or 0)
+    sums[1] += int(failed or 0)
+
+
+def _spared(pieces: list[Piece], known: Marks) -> dict[int, list[int]]:
+    """Return {index of a piece: the others} for the pieces, in order, that make up a minute."""
+    buckets, firsts = known.starts(MINUTE, [])
+    found: dict[int, list[int]] = {}
+    for bucket, group in groupby(range(len(pieces)), key=lambda n: pieces[n].low):
+        some = list(group)
+        at = bisect_left(buckets, bucket)
+        whole = (
+            len(some) > 1
+            and at + 1 < len(firsts)
+            and pieces[some[0]].after + 1 == firsts[at]
+            and pieces[some[-1]].upto + 1 == firsts[at + 1]
+            and all(pieces[a].upto == pieces[b].after for a, b in pairwise(some))
+        )
+        if whole:
+            widest = max(some, key=lambda n: pieces[n].upto - pieces[n].after)
+            found[widest] = [n for n in some if n != widest]
+    return found
+
+
+def _per_range(
+    ranges: list[Three], columns: str, source: str, parameters: Sequence[object], group: str
+) -> Iterator[tuple[int, ...]]:
+    """Yield (owner, *columns) of `source` for each range p (owner, low, high) in turn.
+
+    In turn: each range is a short walk of an index. PostgreSQL would rather read all lanes once
+    and compare each row with each range, unless the ranges come first by LATERAL.
+    """
+    for values in batches(ranges):
+        listed = f"WITH p(owner, low, high) AS (VALUES {marks(values)})"
+        if store.sqlite():
+            by = group.replace(" GROUP BY ", " GROUP BY p.owner, ") or " GROUP BY p.owner"
+            sql = f"{listed} SELECT p.owner, {columns} FROM p CROSS JOIN {source}{by}"
+        else:
+            sql = (
+                f"{listed} SELECT p.owner, x.* FROM p CROSS JOIN LATERAL"
+                f" (SELECT {columns} FROM {source}{group}) x"
+            )
+        yield from store.fetch(sql, [*flat(values), *parameters])
 
 
 def _cut(
