@@ -14,7 +14,6 @@ application, and waits for slow clients as long as they like. Here
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import logging
@@ -26,74 +25,16 @@ from daphne.utils import HEADER_NAME_RE, INVALID_HEADER_VALUE_BYTES
 from twisted.internet import reactor
 from twisted.web import http
 
+from evdebug import lean
+from evdebug.bodies import Body
+
 logger = logging.getLogger(__name__)
 
 STREAMED = b"/v1/"
-AHEAD = 1024 * 1024  # bytes a client may be ahead of the application
-RESUME = AHEAD // 4
 HEAD_S = 10  # for the request line and the headers
 BODY_S = 30  # for the body of a request to the pages, and between two pieces of a streamed one
 IDLE_S = 60  # between two requests of a connection
 LINGER_S = 2  # for a refused client to read the answer
-
-
-class Body:
-    """The body of a streamed request: what the channel feeds and the application receives."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-        self._chunks: list[bytes] = []
-        self._size = 0
-        self._ended = self._told = self._gone = False
-        self._paused = False
-        self._reader: asyncio.Future[None] | None = None
-        self.expects_continue = False
-
-    @property
-    def ended(self) -> bool:
-        """Whether the client has sent all of it."""
-        return self._ended
-
-    def feed(self, data: bytes) -> None:
-        """Take a piece from the client, and pause it when the application is far behind."""
-        self._chunks.append(data)
-        self._size += len(data)
-        if self._size > AHEAD and not self._paused:
-            self._paused = True
-            self._channel.pause_client()
-        self._wake()
-
-    def end(self) -> None:
-        """Note that there is no more."""
-        self._ended = True
-        self._wake()
-
-    def put_nowait(self, message: dict[str, Any]) -> None:
-        """Take daphne's `http.disconnect`: the client is gone, or the answer is complete."""
-        self._gone = True
-        self._wake()
-
-    async def receive(self) -> dict[str, Any]:
-        """Return the next piece, or that there will be none. ASGI's `receive`."""
-        if self.expects_continue:
-            self.expects_continue = False
-            self._channel.go_on()
-        while True:
-            if (self._chunks or self._ended) and not self._told and (self._ended or not self._gone):
-                data = b"".join(self._chunks)
-                self._chunks, self._size, self._told = [], 0, self._ended
-                if self._paused:
-                    self._paused = False
-                    self._channel.resume_client()
-                return {"type": "http.request", "body": data, "more_body": not self._ended}
-            if self._gone:
-                return {"type": "http.disconnect"}
-            self._reader = asyncio.get_running_loop().create_future()
-            await self._reader
-
-    def _wake(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
 
 
 class Request(WebRequest):  # type: ignore[misc]
@@ -189,14 +130,20 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
     idle = True  # no part of a request is here
     refused = False
     _in_body = _lingers = _client_paused = False
+    _dataBuffer: list[bytes]
+    _whole: lean.Whole | None = None  # the request under way, where it took the short way
 
     def connectionMade(self) -> None:
         super().connectionMade()
         self.factory.channels.add(self)
+        peer, host = self.transport.getPeer(), self.transport.getHost()
+        self._ends = {"client": [str(peer.host), peer.port], "server": [str(host.host), host.port]}
         self._expect(HEAD_S)
 
     def connectionLost(self, reason: Any = None) -> None:
         self.factory.channels.discard(self)
+        if self._whole is not None:
+            self._whole.end()
         super().connectionLost(reason)
 
     def _expect(self, seconds: float | None) -> None:
@@ -218,12 +165,46 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
     def dataReceived(self, data: bytes) -> None:
         if self.refused or self._lingers:
             return
+        if self._whole is not None:
+            self._wait(data)
+            return
         if self.idle:
             self.idle = False
+            if self._short_way(data):
+                return
             self._expect(HEAD_S)
         elif self._in_body and self.requests[-1].body is not None:
             self._expect(None if self._client_paused else BODY_S)
         super().dataReceived(data)
+
+    def _short_way(self, data: bytes) -> bool:
+        """Start the application of a request that is all there; False for anything else."""
+        if not self.persistent or (parsed := lean.read(data)) is None:
+            return False
+        scope, body = parsed
+        self._expect(None)
+        self._whole = lean.Whole(self, scope | self._ends, body)
+        self.factory.server.run_whole(self._whole)
+        return True
+
+    def _wait(self, data: bytes) -> None:
+        """Keep what comes behind a request until it is answered; little of it."""
+        self._dataBuffer.append(data)
+        if sum(map(len, self._dataBuffer)) > self._optimisticEagerReadSize:
+            self._networkProducer.pauseProducing()
+
+    def answered(self, data: bytes) -> None:
+        """Send an answer in one write, and take the next request."""
+        self._whole = None
+        self.idle = True
+        self._expect(IDLE_S)
+        _write(self.transport, data)
+        if not self.persistent:
+            self.loseConnection()
+        elif self._dataBuffer:
+            data, self._dataBuffer = b"".join(self._dataBuffer), []
+            self._networkProducer.resumeProducing()
+            self.dataReceived(data)
 
     def lineReceived(self, line: bytes) -> None:
         if not self.refused:
@@ -368,6 +349,16 @@ class Factory(HTTPFactory):  # type: ignore[misc]
                 self.channels.discard(channel)
             elif channel.deadline is not None and now > channel.deadline:
                 channel.overdue()
+
+
+def _write(transport: Any, data: bytes) -> None:
+    """Send now what the socket takes; the reactor sends the rest, if there is any."""
+    if transport.connected and not (transport.dataBuffer or transport._tempDataBuffer):
+        sent = transport.writeSomeData(data)
+        if isinstance(sent, int) and sent >= 0:
+            data = data[sent:]
+    if data:
+        transport.write(data)
 
 
 def _problem(code: str, detail: str) -> bytes:

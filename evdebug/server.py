@@ -19,6 +19,7 @@ from twisted.logger import STDLibLogObserver, globalLogBeginner
 
 from apps.ingest.writer import queue
 from evdebug.edge import Factory, Request
+from evdebug.lean import Whole
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class EdgeServer(Server):  # type: ignore[misc]
         super().__init__(application, ["none: run() listens itself"], server_name="")
         self.host, self.port = host, port
         self.connections: dict[Any, dict[str, Any]] = {}
+        self._whole: set[asyncio.Task[None]] = set()
 
     def run(self, ready: Callable[[int], None] | None = None) -> None:
         """Listen, serve until a signal, finish.  raises  CannotListen"""
@@ -97,6 +99,20 @@ class EdgeServer(Server):  # type: ignore[misc]
         running.add_done_callback(partial(self._done, protocol))
         return protocol.body
 
+    def run_whole(self, request: Whole) -> None:
+        """Start the application of a request that took the short way."""
+        answering = self.application(request.scope, request.receive, request.send)
+        running = asyncio.ensure_future(answering)
+        self._whole.add(running)
+        running.add_done_callback(partial(self._done_whole, request))
+
+    def _done_whole(self, request: Whole, running: asyncio.Task[None]) -> None:
+        self._whole.discard(running)
+        if not running.cancelled() and (error := running.exception()):
+            logger.error("An application failed", exc_info=error)
+        if not request.ended:
+            request.fail()
+
     def _done(self, protocol: Request, running: asyncio.Task[None]) -> None:
         """Let go of a streamed request at once, and answer for an application that failed."""
         error = None if running.cancelled() else running.exception()
@@ -131,7 +147,7 @@ class EdgeServer(Server):  # type: ignore[misc]
     def _under_way(self) -> tuple[list[asyncio.Future[Any]], list[asyncio.Future[Any]]]:
         """Return the running applications: those of sockets, which never end, and of requests."""
         sockets: list[asyncio.Future[Any]] = []
-        requests: list[asyncio.Future[Any]] = []
+        requests: list[asyncio.Future[Any]] = [*self._whole]
         for protocol, details in self.connections.items():
             running = details.get("application_instance")
             if running is not None and not running.done():

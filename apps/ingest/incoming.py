@@ -57,33 +57,37 @@ class Incoming:
     def __init__(self, receive: Receive, decoder: Plain) -> None:
         self._receive, self._decoder = receive, decoder
 
-    async def whole(self, limit: int, hold: Hold, *, within: float) -> bytes:
+    async def whole(self, limit: int, hold: Hold, *, within: float | None) -> bytes:
         """Return all of it.
 
         limit   bytes it may have, on the wire and decompressed
         within  seconds it may take
         raises  Refused: 400 for a broken encoding, 408, 413, 429; Gone
         """
-        pieces: list[bytes] = []
-        wire = size = 0
+        if within is None:
+            return await self._all(limit, hold)
         try:
             async with asyncio.timeout(within):
-                more = True
-                while more:
-                    data, more = await self._next()
-                    wire += len(data)
-                    for piece in self._decoder.feed(data):
-                        size += len(piece)
-                        if size > limit:
-                            raise too_big(limit)
-                        hold.grow(len(piece))
-                        pieces.append(piece)
-                    if wire > limit:
-                        raise too_big(limit)
+                return await self._all(limit, hold)
         except TimeoutError:
             raise too_slow(within) from None
+
+    async def _all(self, limit: int, hold: Hold) -> bytes:
+        pieces: list[bytes] = []
+        wire, size, more = 0, 0, True
+        while more:
+            data, more = await self._next()
+            wire += len(data)
+            for piece in self._decoder.feed(data):
+                size += len(piece)
+                if size > limit:
+                    raise too_big(limit)
+                hold.grow(len(piece))
+                pieces.append(piece)
+            if wire > limit:
+                raise too_big(limit)
         self._decoder.end()
-        return b"".join(pieces)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def pieces(self, *, pause: float, idle: float) -> AsyncIterator[bytes]:
         """Yield it piece by piece; b"" when nothing came for `pause` seconds.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from apps.ingest.problems import Refused, shown
@@ -40,11 +41,17 @@ def media_of(headers: Headers, *, accepted: str = ACCEPTED) -> Media:
     raises  Refused (415) where it is there twice or is no content type
     """
     values = [value for name, value in headers if name == b"content-type"]
-    if not values or (len(values) == 1 and not values[0].strip()):
-        return Media("", "", "")
     if len(values) > 1:
         raise Refused(415, "unsupported_content_type", "Content-Type is there twice; send it once")
-    text = values[0].decode("latin-1").strip()
+    return parsed(values[0], accepted) if values else Media("", "", "")
+
+
+@lru_cache(maxsize=256)
+def parsed(value: bytes, accepted: str = ACCEPTED) -> Media:
+    """Return the parts of a Content-Type; Refused (415) where it is none."""
+    text = value.decode("latin-1").strip()
+    if not text:
+        return Media("", "", "")
     found = _MEDIA.match(text)
     if not found:
         raise _unsupported(text, accepted)

@@ -31,6 +31,7 @@ from apps.ingest.writer import batch
 logger = logging.getLogger(__name__)
 
 BATCH = 5000  # events in one commit
+GATHER_S = 0.002
 PROBE_S = 1.0
 PATIENCE_S = 3.0  # for a proof that the log can be written
 FRESH_S = 5.0  # how long such a proof counts
@@ -51,6 +52,7 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._trouble = ""
         self._proven = -FRESH_S  # when a write last succeeded
+        self._crowd = 0  # jobs worth waiting for: half of what was there last time
         self._probe_wanted = self._closing = self._closed = False
 
     def submit(self, job: Job, *, patient: bool = False) -> bool:
@@ -143,11 +145,18 @@ class Writer:
                     self._changed.wait(PROBE_S)
                     return None if self._closed and not self._queue else []
                 self._changed.wait()
-            if self._queue:
+            if not self._queue:
+                return None if self._closed else []
+            if len(self._queue) >= self._crowd or self._closed:
                 return self._take()
-            return None if self._closed else []
+        # Many write at once, and those just answered are about to write again: a moment's wait
+        # for them costs less than the commit they would otherwise wait for.
+        time.sleep(GATHER_S)
+        with self._changed:
+            return self._take()
 
     def _take(self) -> list[Job]:
+        self._crowd = len(self._queue) // 2
         jobs = [self._queue.popleft()]
         events = jobs[0].events
         while self._queue and events + self._queue[0].events <= BATCH:
