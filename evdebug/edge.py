@@ -14,112 +14,21 @@ application, and waits for slow clients as long as they like. Here
 
 from __future__ import annotations
 
-import io
-import json
-import logging
 from typing import Any
-from urllib.parse import unquote
 
-from daphne.http_protocol import HTTPFactory, WebRequest
-from daphne.utils import HEADER_NAME_RE, INVALID_HEADER_VALUE_BYTES
+from daphne.http_protocol import HTTPFactory
 from twisted.internet import reactor
 from twisted.web import http
 
 from evdebug import lean
-from evdebug.bodies import Body
-
-logger = logging.getLogger(__name__)
+from evdebug.requests import Request, problem
 
 STREAMED = b"/v1/"
 HEAD_S = 10  # for the request line and the headers
-BODY_S = 30  # for the body of a request to the pages, and between two pieces of a streamed one
+BODY_S = 30  # for the body of a request to the pages
+PIECE_S = 600  # between two pieces of a streamed body; who reads it may be less patient
 IDLE_S = 60  # between two requests of a connection
 LINGER_S = 2  # for a refused client to read the answer
-
-
-class Request(WebRequest):  # type: ignore[misc]
-    """One request; streamed or not is known once its first line is."""
-
-    error_template = "%(body)s"
-    body: Body | None = None
-    _held = 0
-
-    def __init__(self, channel: Channel, queued: object = False) -> None:
-        # Never let Twisted parse forms: it does so in memory, and Django does it again.
-        super().__init__(channel, queued, parsePOSTFormSubmission=False)
-
-    def gotLength(self, length: int | None) -> None:
-        self.content = io.BytesIO()
-
-    def handleContentChunk(self, data: bytes) -> None:
-        if self.body is not None:
-            self.body.feed(data)
-            return
-        self._held += len(data)
-        if self._held > self.channel.factory.cap:
-            self.channel.refuse_body()
-        else:
-            self.content.write(data)
-
-    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        self.requestHeaders.removeHeader(b"daphne-root-path")  # anybody could set our root by it
-        if self.body is not None:
-            self.body.end()
-        else:
-            super().requestReceived(command, path, version)
-
-    def begin(self, command: bytes, uri: bytes, version: bytes) -> None:
-        """Start the application of a streamed request; its body is still to come."""
-        self.method, self.uri, self.clientproto = command, uri, version
-        self.path, _, query = uri.partition(b"?")
-        headers = []
-        for name, values in self.requestHeaders.getAllRawHeaders():
-            bad = any(INVALID_HEADER_VALUE_BYTES.intersection(value) for value in values)
-            if bad or not HEADER_NAME_RE.fullmatch(name):
-                self.channel.refuse(400, "bad_header", "a header's name or value is malformed")
-                return
-            headers += [(name.lower(), value) for value in values]
-        if not (uri + command).isascii():
-            self.channel.refuse(400, "bad_request", "the request line is not ASCII")
-            return
-        self.client_addr = [str(self.client.host), self.client.port]
-        self.body = Body(self.channel)
-        scope = {
-            "type": "http", "http_version": version.rpartition(b"/")[2].decode("latin-1"),
-            "method": command.decode(), "path": unquote(self.path.decode()), "raw_path": self.path,
-            "root_path": "", "scheme": "http", "query_string": query, "headers": headers,
-            "client": self.client_addr, "server": [str(self.host.host), self.host.port],
-        }  # fmt: skip
-        self.application_queue = self.body
-        self.server.create_application(self, scope)
-
-    def handle_reply(self, message: dict[str, Any]) -> None:
-        if self.finished or self.channel is None or self.channel.refused:
-            return
-        if self.body is not None and not self.body.ended and not self._response_started:
-            # What follows on this connection is the rest of the body: no request can.
-            self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
-            self.channel.persistent = 0
-        super().handle_reply(message)
-
-    def failed(self) -> None:
-        """Answer for an application that ended without an answer."""
-        if self.finished or self.channel is None:
-            return
-        if self._response_started:
-            self.transport.abortConnection()  # half an answer must not pass for a whole one
-        else:
-            self.handle_exception(None)
-
-    def basic_error(self, status: int, status_text: bytes, body: str) -> None:
-        """Answer an error of the server itself in the shape of all others."""
-        content = _problem(status_text.decode("latin-1").lower().replace(" ", "_"), body)
-        headers = [
-            (b"Content-Type", b"application/json"),
-            (b"Content-Length", b"%d" % len(content)),
-        ]
-        self.handle_reply({"type": "http.response.start", "status": status, "headers": headers})
-        self.handle_reply({"type": "http.response.body", "body": content})
 
 
 class Channel(http.HTTPChannel):  # type: ignore[misc]
@@ -131,6 +40,7 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
     refused = False
     _in_body = _lingers = _client_paused = False
     _dataBuffer: list[bytes]
+    _behind = 0  # bytes in it
     _whole: lean.Whole | None = None  # the request under way, where it took the short way
 
     def connectionMade(self) -> None:
@@ -174,7 +84,7 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
                 return
             self._expect(HEAD_S)
         elif self._in_body and self.requests[-1].body is not None:
-            self._expect(None if self._client_paused else BODY_S)
+            self._expect(None if self._client_paused else PIECE_S)
         super().dataReceived(data)
 
     def _short_way(self, data: bytes) -> bool:
@@ -190,7 +100,8 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
     def _wait(self, data: bytes) -> None:
         """Keep what comes behind a request until it is answered; little of it."""
         self._dataBuffer.append(data)
-        if sum(map(len, self._dataBuffer)) > self._optimisticEagerReadSize:
+        self._behind += len(data)
+        if self._behind > self._optimisticEagerReadSize:
             self._networkProducer.pauseProducing()
 
     def answered(self, data: bytes) -> None:
@@ -202,7 +113,8 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
         if not self.persistent:
             self.loseConnection()
         elif self._dataBuffer:
-            data, self._dataBuffer = b"".join(self._dataBuffer), []
+            data = b"".join(self._dataBuffer)
+            self._dataBuffer, self._behind = [], 0
             self._networkProducer.resumeProducing()
             self.dataReceived(data)
 
@@ -226,7 +138,7 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
             self.refuse_body()
             return
         self._in_body = self.length != 0
-        self._expect(BODY_S)
+        self._expect(PIECE_S if streamed else BODY_S)
         if streamed:
             request.begin(self._command, self._path, self._version)
         super().allHeadersReceived()
@@ -266,7 +178,7 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
         """Read on."""
         self._client_paused = False
         if self._in_body:
-            self._expect(BODY_S)
+            self._expect(PIECE_S)
         if not self._waitingForTransport:
             self._networkProducer.resumeProducing()
 
@@ -284,7 +196,7 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
         if self.refused or self._lingers:
             return
         self.refused = True
-        content = _problem(code, detail)
+        content = problem(code, detail)
         reason = http.RESPONSES.get(status, b"Error")
         self.transport.write(
             b"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
@@ -359,7 +271,3 @@ def _write(transport: Any, data: bytes) -> None:
             data = data[sent:]
     if data:
         transport.write(data)
-
-
-def _problem(code: str, detail: str) -> bytes:
-    return json.dumps({"code": code, "detail": detail}).encode()

@@ -18,8 +18,9 @@ from twisted.internet import error as twisted_error
 from twisted.logger import STDLibLogObserver, globalLogBeginner
 
 from apps.ingest.writer import queue
-from evdebug.edge import Factory, Request
+from evdebug.edge import Factory
 from evdebug.lean import Whole
+from evdebug.requests import Request
 
 logger = logging.getLogger(__name__)
 

@@ -28,6 +28,7 @@ from apps.ingest.problems import Problem, Refused
 from apps.ingest.rates import Rates
 from apps.ingest.writer import queue
 from apps.ingest.writer.streams import Stream, hand_in
+from apps.ingest.writer.waiting import unavailable
 
 BODY_S = 30  # for a whole body that is not a stream of lines
 WHOLE = "evdebug.whole"  # the server's word that the body came with the headers
@@ -81,7 +82,7 @@ async def _answer(scope: dict[str, Any], receive: Receive) -> tuple[int, answers
     except AccessError as error:
         return answers.bad(Refused(error.status, error.code, str(error)))
     except LogUnavailable:
-        return answers.bad(queue.unavailable("the database cannot be asked now"))
+        return answers.bad(unavailable("the database cannot be asked now"))
 
 
 async def _take(scope: dict[str, Any], receive: Receive) -> Report:
@@ -93,7 +94,7 @@ async def _take(scope: dict[str, Any], receive: Receive) -> Report:
         raise Refused(405, "method_not_allowed", "events are sent with POST", allow="POST")
     grant = await _key(headers)
     RATES.take(grant.key_id)
-    queue.current().check()
+    queue.check()
     mode = _mode(door, headers, empty=True)
     coming = Incoming(receive, bodies.decoder(headers))
     if mode == "lines":

@@ -52,6 +52,7 @@ class Job:
     rejects: Sequence[Rejected] = ()
     loop: asyncio.AbstractEventLoop | None = None
     size: int = field(init=False)
+    answered: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         held = sum(len(e.data) + len(e.metadata) for e in self.envelopes)
