@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 from django.conf import LazySettings
 
-from evdebug import checks
 from evdebug.checks import setup
 
 OWN = "evdebug."
+CONNECTION = "evdebug.checks.connection"
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def sound(settings: LazySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     settings.SECRET_KEY = "abcdefghij" * 6
     settings.DATA_DIR = tmp_path
     settings.REDIS_URL = ""
-    monkeypatch.setattr(checks, "connection", SimpleNamespace(vendor="sqlite"))
+    monkeypatch.setattr(CONNECTION, SimpleNamespace(vendor="sqlite"))
     return settings
 
 
@@ -67,20 +67,22 @@ def test_a_folder_that_cannot_be_written(sound: LazySettings, tmp_path: Path) ->
 def test_an_old_sqlite(sound: LazySettings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
     assert found() == ["E005"]
-    checks.connection.vendor = "postgresql"
+    monkeypatch.setattr(CONNECTION, SimpleNamespace(vendor="postgresql"))
     sound.REDIS_URL = "redis://localhost"
     assert found() == []
 
 
-def test_several_processes_want_redis(sound: LazySettings) -> None:
-    checks.connection.vendor = "postgresql"
+def test_several_processes_want_redis(sound: LazySettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CONNECTION, SimpleNamespace(vendor="postgresql"))
     assert found() == ["I001"]
 
 
-def test_every_message_says_what_to_do(sound: LazySettings, tmp_path: Path) -> None:
+def test_every_message_says_what_to_do(
+    sound: LazySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sound.ENV = {"EVDEBUG_HOST": "0.0.0.0", "EVDEBUG_TLS": False}
     sound.DEBUG, sound.ALLOWED_HOSTS, sound.SECRET_KEY = True, ["*"], "x"
     sound.DATA_DIR = tmp_path / "gone"
-    checks.connection.vendor = "postgresql"
+    monkeypatch.setattr(CONNECTION, SimpleNamespace(vendor="postgresql"))
     assert len(found()) == 6
     assert all(message.hint for message in setup())

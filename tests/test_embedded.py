@@ -31,7 +31,7 @@ def test_it_works(app: Celery) -> None:
     done = threading.Event()
     given: list[int] = []
 
-    @app.task(name="note")
+    @app.task(name="note")  # type: ignore[untyped-decorator]
     def note(number: int) -> None:
         given.append(number)
         done.set()
@@ -45,11 +45,11 @@ def test_it_works(app: Celery) -> None:
 def test_a_task_that_fails_leaves_the_worker_working(app: Celery) -> None:
     done = threading.Event()
 
-    @app.task(name="fail")
+    @app.task(name="fail")  # type: ignore[untyped-decorator]
     def fail() -> None:
         raise ValueError("on purpose")
 
-    @app.task(name="succeed")
+    @app.task(name="succeed")  # type: ignore[untyped-decorator]
     def succeed() -> None:
         done.set()
 
@@ -63,7 +63,7 @@ def test_the_clock_rings(app: Celery) -> None:
     rung = threading.Semaphore(0)
     app.conf.beat_schedule = {"ring": {"task": "ring", "schedule": timedelta(seconds=0.2)}}
 
-    @app.task(name="ring")
+    @app.task(name="ring")  # type: ignore[untyped-decorator]
     def ring() -> None:
         rung.release()
 
@@ -76,7 +76,7 @@ def test_what_must_run_at_the_start_does(app: Celery, monkeypatch: pytest.Monkey
     done = threading.Event()
     monkeypatch.setattr(embedded, "AT_START", ("first",))
 
-    @app.task(name="first")
+    @app.task(name="first")  # type: ignore[untyped-decorator]
     def first() -> None:
         done.set()
 
@@ -88,7 +88,7 @@ def test_it_stops_within_seconds_and_may_start_again(app: Celery) -> None:
     for _ in range(2):
         done = threading.Event()
 
-        @app.task(name=f"note-{time.monotonic_ns()}")
+        @app.task(name=f"note-{time.monotonic_ns()}")  # type: ignore[untyped-decorator]
         def note(done: threading.Event = done) -> None:
             done.set()
 
@@ -107,7 +107,7 @@ def test_a_task_that_never_ends_is_left_behind(
     started, release = threading.Event(), threading.Event()
     monkeypatch.setattr(embedded, "STOP_S", 0.5)
 
-    @app.task(name="endless")
+    @app.task(name="endless")  # type: ignore[untyped-decorator]
     def endless() -> None:
         started.set()
         release.wait(60)

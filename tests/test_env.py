@@ -115,7 +115,11 @@ def test_every_setting_says_what_it_does() -> None:
 
 
 def test_nonsense_stops_the_start_with_one_line_and_exit_code_2(tmp_path: Path) -> None:
-    environ = os.environ | {"EVDEBUG_DATA": str(tmp_path), "EVDEBUG_PORT": "eighty"}
+    environ = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "evdebug.settings",
+        "EVDEBUG_DATA": str(tmp_path),
+        "EVDEBUG_PORT": "eighty",
+    }
     run = subprocess.run(
         [sys.executable, "manage.py", "check"], cwd=env.ROOT, env=environ, capture_output=True
     )
@@ -129,7 +133,7 @@ def test_nonsense_stops_the_start_with_one_line_and_exit_code_2(tmp_path: Path) 
 def test_a_folder_that_cannot_be_written_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     settings = read({"EVDEBUG_DATA": str(tmp_path / "file" / "data")})
-    with pytest.raises(BadSetting, match="EVDEBUG_DATA is .*file/data.*Not a directory"):
+    with pytest.raises(BadSetting, match=r"EVDEBUG_DATA is .*file/data.*Not a directory"):
         env.secret_key(settings)
 
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from django.contrib.sessions.models import Session
 from django.db import DatabaseError, connection
 from django.test import Client
+from pytest_django import DjangoAssertNumQueries
 
 from apps.access.actor import CONSOLE
 from apps.access.commands.keys import create_key
@@ -20,11 +21,10 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def _asked_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer of /readyz is remembered for seconds; each test begins without one."""
     monkeypatch.setattr(health, "READINESS", health.Readiness())
     monkeypatch.setattr(health, "FRESH_S", 0)
-    return
 
 
 def ready(client: Client) -> tuple[int, list[str]]:
@@ -32,7 +32,9 @@ def ready(client: Client) -> tuple[int, list[str]]:
     return answer.status_code, answer.json()["problems"]
 
 
-def test_it_is_alive_without_asking_the_database(client: Client, django_assert_num_queries) -> None:
+def test_it_is_alive_without_asking_the_database(
+    client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
     with django_assert_num_queries(0):
         assert client.get("/healthz").content == b"alive\n"
 
@@ -90,7 +92,9 @@ def test_a_disk_that_is_nearly_full_is_told(
 
 
 def test_who_asks_often_gets_the_same_answer_without_a_write(
-    client: Client, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     monkeypatch.setattr(health, "FRESH_S", 60)
     ready(client)
@@ -136,11 +140,11 @@ def test_the_figures_survive_a_database_that_is_gone(
     def gone() -> None:
         raise DatabaseError
 
-    monkeypatch.setattr(health.log, "lines", gone)
+    monkeypatch.setattr("evdebug.health.log.lines", gone)
     assert "evdebug_requests_total" in client.get("/metrics").content.decode()
 
 
-FAR = {"REMOTE_ADDR": "10.0.0.9"}
+FAR: Any = {"REMOTE_ADDR": "10.0.0.9"}
 
 
 def test_others_need_a_read_key_for_the_figures(client: Client) -> None:
@@ -173,7 +177,7 @@ def test_behind_a_proxy_on_this_machine_nobody_is_this_machine(client: Client, h
 def test_behind_a_proxy_that_tells_nothing_neither(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health.settings, "ENV", {"EVDEBUG_TLS": True})
+    monkeypatch.setattr("evdebug.health.settings.ENV", {"EVDEBUG_TLS": True})
     assert client.get("/metrics").status_code == 401
 
 

@@ -169,7 +169,7 @@ def shops(server: Evdebug) -> set[int]:
 def test_the_demo_brings_a_shop_that_comes_and_goes_with_it(new_server: Servers) -> None:
     server = new_server("--demo", start=False)
     server.start()
-    wait_for(lambda: shops(server), "the shop to run")
+    wait_for(lambda: bool(shops(server)), "the shop to run")
     wait_for(lambda: head(server, "shop") > 1000, "the shop to send its past")
     for pid in shops(server):
         # Neither the key nor anything of ours is to be seen by other users of the machine.
@@ -182,7 +182,7 @@ def test_the_demo_brings_a_shop_that_comes_and_goes_with_it(new_server: Servers)
     wait_for(lambda: not shops(server), "the shop to end with it")
 
     server.start()
-    wait_for(lambda: shops(server), "the shop to run again")
+    wait_for(lambda: bool(shops(server)), "the shop to run again")
     server.process.kill()  # type: ignore[union-attr]
     wait_for(lambda: not shops(server), "the shop to end with a parent that was killed")
     server.kill()

@@ -9,6 +9,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import Client
+from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from apps.access.actor import CONSOLE
 from apps.access.commands.keys import create_key
@@ -87,7 +88,9 @@ def test_keys_are_listed_with_their_standing(shop: Line) -> None:
     assert oldest[5].startswith("revoked 2")
 
 
-def test_a_revoked_key_opens_nothing(shop: Line, django_capture_on_commit_callbacks) -> None:
+def test_a_revoked_key_opens_nothing(
+    shop: Line, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
     secret = run("key", "create", "shop", "--scope", "read")[0].strip()
     keys.authenticate(secret, scope="read")
     with django_capture_on_commit_callbacks(execute=True):

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import logging
 import re
+from typing import Any
 
 import pytest
 from axes.models import AccessAttempt
 from django.contrib.sessions.models import Session
-from django.http import HttpResponse
 from django.test import Client
 
 from apps.access.actor import CONSOLE
@@ -18,7 +18,7 @@ from tests.access.conftest import PASSWORD, browser
 pytestmark = pytest.mark.django_db
 
 
-def sign_in(client: Client, username: str, password: str, **more: str) -> HttpResponse:
+def sign_in(client: Client, username: str, password: str, **more: str) -> Any:
     """Fill in the form as a browser does: the token from the page, the cookie from the jar."""
     page = client.get("/signin", more)
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.content.decode())
@@ -27,7 +27,7 @@ def sign_in(client: Client, username: str, password: str, **more: str) -> HttpRe
 
 
 def who(client: Client) -> str:
-    return client.session.get("_auth_user_id", "")
+    return str(client.session.get("_auth_user_id", ""))
 
 
 def test_it_works(viewer: User) -> None:
@@ -138,7 +138,7 @@ def test_a_session_planted_before_the_sign_in_is_worthless_after(viewer: User) -
     session = victim.session
     session["planted"] = 1
     session.save()
-    planted, form_token = session.session_key, victim.cookies["evdebug_csrf"].value
+    planted, form_token = str(session.session_key), victim.cookies["evdebug_csrf"].value
     victim.cookies["evdebug_session"] = planted
     sign_in(victim, "vera", PASSWORD)
     assert victim.cookies["evdebug_session"].value != planted
