@@ -24,9 +24,9 @@ function step(by) {
   }).catch((error) => toast(error.message));
 }
 
-async function failure(direction) {
+async function failure(direction, from = state.at) {
   pause();
-  const found = await ask({ at: state.at, go: `${direction}-failure` }).catch((error) => toast(error.message));
+  const found = await ask({ at: from, go: `${direction}-failure` }).catch((error) => toast(error.message));
   if (found?.found) seek(found.position);
   else if (found) toast(direction === "next" ? "Nothing failed after this moment" : "Nothing failed before this moment");
 }
@@ -60,7 +60,8 @@ if (globalThis.document) {
     if (e.button || e.ctrlKey || e.metaKey || e.shiftKey || e.altKey) return;
     const el = e.target.closest?.("[data-act], [data-seek]");
     if (!el || el.disabled || el.tagName === "SELECT") return;
-    if (el.dataset.seek) {
+    if (el.dataset.go) failure("next", Number(el.dataset.seek));
+    else if (el.dataset.seek) {
       pause();
       seek(Number(el.dataset.seek));
     } else if (el.dataset.act === "bookmark" || act(el.dataset.act) === false) return;

@@ -9,6 +9,7 @@ import "./live.js";
 import "./query.js";
 import "./times.js";
 import "./ui.js";
+import "./wait.js";
 
 const dock = document.getElementById("dock");
 if (dock) {

@@ -25,7 +25,7 @@ const tell = (name) => document.body.dispatchEvent(new CustomEvent(name, { bubbl
 const follow = paced(80, () => tell("playhead"));
 const write = paced(300, () => address.move(state.live ? null : state.at));
 const COUNTED = 10000;  // ms between counts while only the live edge moves
-let resting = 0, counted = 0;
+let resting = 0, saying = 0, counted = 0;
 
 /**
  * Move the playhead. `quiet` leaves the address as it is (it was the address that moved); `edge` says
@@ -40,6 +40,7 @@ export function seek(position, { live = false, quiet = false, edge = false } = {
   if (!quiet) write();
   follow();
   clearTimeout(resting);
+  clearTimeout(saying);
   resting = setTimeout(rest, 300);
 }
 export const goLive = (options) => seek(state.last, { live: true, ...options });
@@ -57,8 +58,7 @@ async function rest() {
   if (!found || state.at !== at) return;
   state.anchors = refine(state.anchors, at, found.ms);
   render();
-  const said = document.getElementById("said");
-  if (said) said.textContent = `${clock(found.ms, { unit: "s" })}, ${found.text}`;
+  saying = setTimeout(() => { document.getElementById("said").textContent = `${clock(found.ms, { unit: "s" })}, ${found.text}`; }, 300);
 }
 
 /** Ask the server about a moment: {at} a position or text, {go} next, previous, next-failure, … {n}. */

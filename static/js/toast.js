@@ -17,10 +17,10 @@ export async function copy(text, said) {
 
 if (globalThis.document) {
   document.addEventListener("click", async (e) => {
-    const el = e.target.closest?.("[data-copy], [data-copy-from]");
+    const el = e.target.closest?.("[data-copy], [data-copy-from], [data-copy-text]");
     if (!el) return;
-    const { copy: text, copyFrom: url, said = "Copied" } = el.dataset;
-    if (!url) return void copy(text, said);
+    const { copy: text, copyFrom: url, copyText: id, said = "Copied" } = el.dataset;
+    if (!url) return void copy(id ? document.getElementById(id).textContent : text, said);
     try {
       const answer = await fetch(url);
       if (!answer.ok) throw new Error(String(answer.status));

@@ -20,6 +20,8 @@ async function jump(field) {
 }
 
 document.addEventListener("submit", (e) => {
+  // The account's theme counts again once it is chosen there.
+  if (e.target.matches("[data-forget-theme]")) try { localStorage.removeItem("evdebug.theme"); } catch { /* storage may be off */ }
   if (e.target.id !== "jump") return;
   e.preventDefault();
   jump(e.target.querySelector("#jump-in"));

@@ -152,7 +152,8 @@ def _marks(
     ]
     for bar, count in marks.bursts([b.failed for b in bins]):
         text = plural(count, "failed delivery", "failed deliveries")
-        found.append(marks.Mark("err", bins[bar].position, bins[bar].time, text, "next-failure"))
+        before = max(0, bins[bar].position - 1)
+        found.append(marks.Mark("err", before, bins[bar].time, text, "next-failure"))
     for event in _deploys(line, bins):
         found.append(marks.Mark("deploy", event.position, event.log_time, _deployed(event)))
     return found

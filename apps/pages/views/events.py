@@ -51,7 +51,7 @@ def results(request: HttpRequest, frame: Frame) -> HttpResponse:
         return page(frame, request)
     context = results_context(request, frame)
     if context["error"]:
-        response = render(request, "pages/_query_error.html", context, status=422)
+        response = render(request, "pages/_query_error.html", context | {"part": True}, status=422)
         response["HX-Retarget"], response["HX-Reswap"] = "#q-msg", "outerHTML"
         return response
     return render(request, "pages/_results.html", context | {"part": True})

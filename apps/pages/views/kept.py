@@ -13,6 +13,7 @@ from apps.access.errors import NotVisible
 from apps.pages import links
 from apps.pages.commands import bookmarks as commands
 from apps.pages.queries import bookmarks as queries
+from apps.pages.queries.dock import dock
 from apps.pages.views.frame import Frame, is_part, of_system, whole
 
 
@@ -90,6 +91,8 @@ def _list(request: HttpRequest, frame: Frame, what: str, kept: Any) -> HttpRespo
         "may_share": frame.may("debugger"), "may_all": frame.may("admin"),
         "title": "Bookmarks" if what == "bookmarks" else "Saved queries",
     }  # fmt: skip
+    if frame.draw:
+        context["dock"] = dock(frame.line, frame.at, zoom=frame.window, user_id=frame.user_id)
     return render(request, f"pages/{'_' if is_part(request) else ''}{what}.html", context)
 
 
