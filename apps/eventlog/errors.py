@@ -57,7 +57,7 @@ class LogUnavailable(EventLogError):
 
 
 class QueryError(EventLogError):
-    """A query's text is wrong. `column` counts characters from 0, `length` is how many are meant."""
+    """A query's text is wrong. `column` counts characters from 0, `length` how many."""
 
     code = "bad_query"
 

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from django.dispatch import Signal
 
-# Sent after the commit with timeline=int, head=int. A hint: it may be lost, and the log is the truth.
+# Sent after the commit with timeline=int, head=int. A hint: it may be lost; the log is the truth.
 appended = Signal()

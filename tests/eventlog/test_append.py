@@ -161,9 +161,9 @@ def test_rollups_count_minutes_hours_and_failures(line: Line) -> None:
 def test_what_was_rolled_back_is_not_remembered(line: Line) -> None:
     append(line, [made(id="1", stream="order-1")])
     lost = made(id="2", type="Lost", stream="order-1", correlation="c")
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
+    with transaction.atomic():
         append(line, [lost])
-        1 / 0  # noqa: B018
+        transaction.set_rollback(True)
 
     result = append(line, [made(id="3", stream="order-1"), lost])
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import uuid
+from collections.abc import Iterator
 
 import pytest
 from django.core.management import call_command
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def line(monkeypatch: pytest.MonkeyPatch) -> Line:
+def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
     monkeypatch.setattr(seen, "RUN_BITS", 3)
     monkeypatch.setattr(seen, "RUN", 8)
     line = create_system(f"s-{uuid.uuid4().hex[:12]}")

@@ -192,7 +192,7 @@ class Causes:
             waiting = store.fetch(sql, [self.row.timeline, *values])
             remember.know_lanes(self.row.system, self.memory, {row[3] for row in waiting})
             for effect, digest, source, lane in waiting:
-                if cause := self._from(arrived[digest], source):
+                if (cause := self._from(arrived[digest], source)) is not None:
                     delivery = self.memory.strings[lane][0] == "delivery"
                     inherited = cause[CORRELATION] if delivery else None
                     done.append((position(cause[0]), inherited, effect))
@@ -209,7 +209,6 @@ class Causes:
 
     def _from(self, rows: Sequence[Sequence[Any]], source: str) -> Sequence[Any] | None:
         """Return the newest of `rows` that comes from `source`, where one is asked for."""
-        for row in reversed(rows):
-            if not source or self.memory.strings[row[LANE]][2] == source:
-                return row
-        return None
+        strings = self.memory.strings
+        matching = (r for r in reversed(rows) if not source or strings[r[LANE]][2] == source)
+        return next(matching, None)

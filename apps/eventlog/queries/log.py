@@ -19,7 +19,8 @@ from apps.eventlog.queries.lanes import lanes_of
 LIMIT = 5000  # rows a single read returns at most
 
 _LINES = """
-SELECT t.id, t.system_id, y.slug, t.name, t.head, t.log_time, t.base, t.parent_id, t.forgotten, y.name
+SELECT t.id, t.system_id, y.slug, t.name, t.head, t.log_time, t.base, t.parent_id, t.forgotten,
+y.name
 FROM eventlog_timeline t JOIN eventlog_system y ON y.id = t.system_id WHERE
 """
 EVENTS = """
