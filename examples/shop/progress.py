@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from shutil import get_terminal_size
 from time import monotonic
 from typing import TextIO
 
-WIDTH = 28
+WIDEST, NARROWEST = 28, 5  # characters of the bar
+ERASE = "\x1b[K"  # what is left of a longer line before
 ON_TERMINAL = 0.1  # seconds between two drawings
 ELSEWHERE = 5.0
 
@@ -35,19 +37,21 @@ class Progress:
         took = self.clock() - self._began
         rate = count / took if took > 0 else 0
         text = f"{self.label}: {grouped(count)} entries in {took:.1f} s, {grouped(round(rate))}/s"
-        self._write(text.ljust(100) if self.terminal else text, "\n")
+        self._write(text, "\n")
 
     def _text(self, share: float, count: int) -> str:
         took = max(self.clock() - self._began, 1e-9)
-        filled = round(share * WIDTH)
-        bar = f"[{'#' * filled}{'.' * (WIDTH - filled)}] " if self.terminal else ""
         left = f"{took / share - took:.0f} s left" if share else "…"
-        rate = grouped(round(count / took))
-        text = f"{self.label} {bar}{share:4.0%}  {grouped(count)}  {rate}/s  {left}"
-        return text.ljust(100) if self.terminal else text
+        text = f"{share:4.0%}  {grouped(count)}  {grouped(round(count / took))}/s  {left}"
+        room = get_terminal_size().columns - len(self.label) - len(text) - 5
+        if not self.terminal or room < NARROWEST:
+            return f"{self.label} {text}"
+        width = min(room, WIDEST)
+        filled = round(share * width)
+        return f"{self.label} [{'#' * filled}{'.' * (width - filled)}] {text}"
 
     def _write(self, text: str, end: str) -> None:
-        self.stream.write(text + end)
+        self.stream.write(text + (ERASE if self.terminal else "") + end)
         self.stream.flush()
 
 

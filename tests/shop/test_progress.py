@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from io import StringIO
 
-from examples.shop.progress import Progress, grouped
+import pytest
+
+from examples.shop.progress import ERASE, Progress, grouped
 
 
 class Terminal(StringIO):
@@ -17,16 +19,36 @@ class Clock:
         return self.now
 
 
+@pytest.fixture(autouse=True)
+def columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
 def test_it_works() -> None:
     screen, clock = Terminal(), Clock()
     progress = Progress("shop", stream=screen, clock=clock)
     clock.now = 2.0
     progress.update(0.25, 25_000)
 
-    text = screen.getvalue()
-    assert text.startswith("shop [#######.....")
-    assert " 25%  25\u00a0000  12\u00a0500/s  6 s left" in text
-    assert text.endswith("\r")
+    bar = f"[{'#' * 7}{'.' * 21}]"
+    expected = f"shop {bar}  25%  25\u00a0000  12\u00a0500/s  6 s left"
+    assert screen.getvalue() == f"{expected}{ERASE}\r"
+
+
+@pytest.mark.parametrize("columns", [20, 40, 60, 80, 200])
+def test_it_fits_where_there_is_room_for_the_words(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    screen, clock = Terminal(), Clock()
+    progress = Progress("shop: sending the past", stream=screen, clock=clock)
+    clock.now = 10.0
+    progress.update(0.99, 110_000)
+
+    text = screen.getvalue().removesuffix(f"{ERASE}\r")
+    words = "shop: sending the past  99%  110\u00a0000  11\u00a0000/s  0 s left"
+    assert len(text) < max(columns, len(words) + 1)
+    assert ("[" in text) == (columns >= 80)
 
 
 def test_it_draws_at_most_ten_times_a_second() -> None:
