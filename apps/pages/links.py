@@ -27,9 +27,9 @@ def query(params: Params, **changes: str | int | list[str] | None) -> str:
     """Return "?…" with parameters changed; None or "" takes one away, a list sets several."""
     wanted: Params = dict(params)
     for name, value in changes.items():
-        wanted.pop(name.rstrip("_"), None)
-        if value not in (None, "", []):
-            wanted[name.rstrip("_")] = (
-                [str(v) for v in value] if isinstance(value, list) else [str(value)]
-            )
+        if value in (None, "", []):
+            wanted.pop(name.rstrip("_"), None)
+        else:
+            values = value if isinstance(value, list) else [value]
+            wanted[name.rstrip("_")] = [str(v) for v in values]
     return "?" + urlencode([(name, v) for name, values in wanted.items() for v in values])

@@ -69,7 +69,7 @@ def duration(us: int) -> str:
         return f"{us}{NBSP}µs"
     if us < 999_500:
         return f"{round(us / 1000)}{NBSP}ms"
-    if us < 59_950_000:
+    if us < MINUTE:
         seconds = us / SECOND
         return f"{seconds:.{2 if seconds < 9.995 else 1}f}{NBSP}s"
     for big, small, names in ((MINUTE, SECOND, ("min", "s")), (HOUR, MINUTE, ("h", "min"))):

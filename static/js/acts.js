@@ -53,7 +53,7 @@ const acts = {
 };
 
 /** Do what is called `name`; false when there is nothing to do here. */
-export const act = (name, options = {}) => (acts[name] ? acts[name](options) : false);
+export const act = (name, options = {}) => (Object.hasOwn(acts, name) ? acts[name](options) : false);
 
 if (globalThis.document) {
   document.addEventListener("click", (e) => {

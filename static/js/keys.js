@@ -15,9 +15,9 @@ const UNPRINTED = new Set(["ArrowLeft", "ArrowRight", "Home", "End", "Enter", "E
  */
 export function meaning({ key, shiftKey = false }, { led = Infinity, pages = {}, single = true } = {}) {
   if (!single && !UNPRINTED.has(key)) return null;
-  if (led < LEADER && pages[key]) return { page: pages[key] };
+  if (led < LEADER && Object.hasOwn(pages, key)) return { page: pages[key] };
   if (key === "g") return { leader: true };
-  const name = PLAIN[key];
+  const name = Object.hasOwn(PLAIN, key) && PLAIN[key];
   return name ? { act: name, by: key.startsWith("Arrow") && shiftKey ? 10 : 1 } : null;
 }
 

@@ -35,9 +35,3 @@ const CLASSES = { field: "q-k", value: "q-v", quoted: "q-v", comma: "q-v", numbe
 
 /** Return the class of a stretch: the colon belongs to its field, other operators stand out. */
 export const style = ({ kind, text }) => (kind === "op" && text === ":" ? "q-k" : CLASSES[kind] ?? "");
-
-/** Return the word that ends at the caret, from its last blank or comma on: what a suggestion replaces. */
-export function word(text, caret) {
-  const before = text.slice(0, caret), start = before.search(/(?:[^\s,"]|"(?:\\.|[^"\\])*"?)*$/);
-  return { start, text: before.slice(start) };
-}
