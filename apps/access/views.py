@@ -22,11 +22,13 @@ from apps.access.commands.trail import note
 from apps.access.errors import BadLink
 from apps.access.middleware import SEEN
 from apps.access.models import User
+from apps.access.pace import Pace
 from apps.access.queries.callers import actor
 from apps.access.queries.people import user_named
 
 WRONG = "The name or the password is not right."
 MOST = 8192  # characters in a form; axes keeps the form of a failed sign-in for a while
+TRIES = Pace(burst=20, per_s=0.5)  # passwords an address may try
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
@@ -35,12 +37,18 @@ BACKEND = "django.contrib.auth.backends.ModelBackend"
 @sensitive_post_parameters("password")
 @require_http_methods(["GET", "HEAD", "POST"])
 def signin(request: HttpRequest) -> HttpResponse:
-    """Sign in with name and password. Ten wrong ones lock the name out for its address (429)."""
+    """Sign in with name and password.
+
+    Ten wrong ones lock the name out for its address, and an address has a pace of its own (429):
+    checking a password takes half a second of a processor, which nobody may have all of.
+    """
     after = _safe(request.POST.get("next") or request.GET.get("next") or "")
     if request.method != "POST":
         if request.user.is_authenticated:
             return HttpResponseRedirect(after)
         return _page(request, after)
+    if wait := TRIES.take(request.META.get("REMOTE_ADDR") or ""):
+        return _too_many(request, "Too many sign-ins from your address.", wait)
     username, password = request.POST.get("username", ""), request.POST.get("password", "")
     if "\x00" in username or len(username) > 150 or _weight(request) > MOST:
         return _page(request, after, problem=WRONG, status=422)
@@ -92,13 +100,15 @@ def signout(request: HttpRequest) -> HttpResponse:
 
 def locked_out(request: HttpRequest, *_: object) -> HttpResponse:
     """Answer sign-ins after too many wrong ones; axes calls it."""
-    minutes = int(settings.AXES_COOLOFF_TIME.total_seconds() // 60)
-    problem = (
-        f"Too many wrong passwords for this name from your address. Wait {minutes} minutes, "
-        "or sign in with a link from `manage.py signin`."
-    )
+    wait = int(settings.AXES_COOLOFF_TIME.total_seconds())
+    return _too_many(request, "Too many wrong passwords for this name from your address.", wait)
+
+
+def _too_many(request: HttpRequest, what: str, wait: int) -> HttpResponse:
+    long = f"{wait} s" if wait < 120 else f"{wait // 60} minutes"
+    problem = f"{what} Wait {long}, or sign in with a link from `manage.py signin`."
     response = _page(request, _safe(request.POST.get("next", "")), problem=problem, status=429)
-    response["Retry-After"] = str(minutes * 60)
+    response["Retry-After"] = str(wait)
     return response
 
 

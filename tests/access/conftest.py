@@ -10,6 +10,7 @@ from apps.access.commands.keys import create_key
 from apps.access.commands.people import create_user, set_role
 from apps.access.models import User
 from apps.access.queries import keys
+from apps.access.views import TRIES
 from apps.eventlog.commands.systems import create_system
 from apps.eventlog.places import Line
 
@@ -18,10 +19,12 @@ PASSWORD = "correct horse battery"
 
 @pytest.fixture(autouse=True)
 def _forgetful() -> Iterator[None]:
-    """Keys are remembered by the process; a rolled-back test must not leave any behind."""
+    """Keys and tries are remembered by the process; no test may find those of another."""
     keys.forget()
+    TRIES.forget()
     yield
     keys.forget()
+    TRIES.forget()
 
 
 @pytest.fixture

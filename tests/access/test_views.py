@@ -13,6 +13,7 @@ from apps.access.actor import CONSOLE
 from apps.access.commands import people
 from apps.access.commands.links import make_link
 from apps.access.models import SignInLink, Trail, User
+from apps.access.pace import Pace
 from tests.access.conftest import PASSWORD, browser
 
 pytestmark = pytest.mark.django_db
@@ -84,6 +85,19 @@ def test_a_forged_address_does_not_get_round_the_limit(viewer: User) -> None:
         "/signin", {"username": "vera", "password": PASSWORD}
     )
     assert response.status_code == 429
+
+
+def test_an_address_that_tries_many_names_is_slowed_down(
+    viewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    still = Pace(burst=20, per_s=0.5, clock=lambda: 0.0)
+    monkeypatch.setattr("apps.access.views.TRIES", still)
+    client = browser()
+    answers = [sign_in(client, f"name-{n}", "wrong").status_code for n in range(22)]
+    assert answers == [422] * 20 + [429] * 2
+    response = sign_in(client, "vera", PASSWORD)
+    assert (response.status_code, response["Retry-After"]) == (429, "2")
+    assert client.get(f"/signin/{make_link(viewer, by=CONSOLE)}").status_code == 302
 
 
 def test_one_name_locked_out_leaves_the_others_alone(viewer: User, admin: User) -> None:
