@@ -1,0 +1,162 @@
+"""What became of an event at each subscriber, with the evidence for it; unknown is an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from apps.eventlog.envelope import microseconds
+from apps.eventlog.outline import Outline
+from apps.traces.tree import Tree
+
+REPORTED, INFERRED, NONE = "reported", "inferred", "none"
+UNKNOWN = "unknown"  # the outcome nobody knows
+ERROR_MAX = 2000  # characters
+
+
+class Delivery(NamedTuple):
+    """One attempt to hand an event to a subscriber. Times are microseconds, None when not known.
+
+    outcome   received, handled, failed, dead_lettered, skipped, or unknown
+    evidence  reported, inferred (from an effect), none
+    earliest, latest  between which the outcome came about
+    """
+
+    event: int
+    subscriber: str
+    attempt: int
+    outcome: str
+    evidence: str
+    position: int | None  # of the last report
+    earliest: int | None
+    latest: int | None
+    started: int | None = None
+    finished: int | None = None
+    error: str = ""
+
+    @property
+    def took(self) -> int | None:
+        """How long it was in hand, µs."""
+        if self.started is None or self.finished is None:
+            return None
+        return self.finished - self.started
+
+
+class _Report(msgspec.Struct):
+    attempt: int = 1
+    started_at: str | None = None
+    finished_at: str | None = None
+    error: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Report).decode
+
+
+def service(name: str) -> str:
+    """Return the name services are told apart by: `/payments` publishes, `payments` subscribes."""
+    return name.removeprefix("/") or name
+
+
+def reported(event: int, reports: Iterable[Outline]) -> list[Delivery]:
+    """Return the deliveries that `reports` of one event tell of, in order of their last report.
+
+    "received" and what came of it are one delivery, and so are the failure and the dead letter of
+    one attempt. Two reports that an attempt was handled are two deliveries.
+    """
+    made: list[Delivery] = []
+    open_at: dict[tuple[str, int], int] = {}
+    for report in reports:
+        new = _one(event, report)
+        key = (service(new.subscriber), new.attempt)
+        index = open_at.get(key)
+        if index is not None and _goes_on(made[index].outcome, new.outcome):
+            made[index] = _joined(made[index], new)
+        else:
+            open_at[key] = len(made)
+            made.append(new)
+    return sorted(made, key=lambda d: d.position or 0)
+
+
+def _one(event: int, report: Outline) -> Delivery:
+    try:
+        told = _decode(report.data or b"{}")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        told = _Report()
+    started, finished = _time(told.started_at), _time(told.finished_at)
+    latest = finished if finished is not None else report.time
+    return Delivery(
+        event, report.source, told.attempt, report.type, REPORTED, report.position,
+        started if started is not None else latest, latest, started, finished,
+        (told.error or "")[:ERROR_MAX],
+    )  # fmt: skip
+
+
+def _time(text: str | None) -> int | None:
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+        return None if at.tzinfo is None else microseconds(at)
+    except ValueError:
+        return None
+
+
+def _goes_on(before: str, now: str) -> bool:
+    return before == "received" or (before, now) == ("failed", "dead_lettered")
+
+
+def _joined(before: Delivery, now: Delivery) -> Delivery:
+    started = before.started if before.started is not None else now.started
+    if before.outcome == "received" and started is None:
+        started = before.latest
+    earliest = min(t for t in (before.earliest, now.earliest, now.latest) if t is not None)
+    return now._replace(
+        started=started, earliest=earliest, error=now.error or before.error,
+        finished=now.finished if now.finished is not None else before.finished,
+    )  # fmt: skip
+
+
+def inferred(
+    event: Outline, effects: Iterable[Outline], known: Iterable[Delivery]
+) -> list[Delivery]:
+    """Return the deliveries that only effects betray: who reacts to an event has received it."""
+    told = {service(d.subscriber) for d in known}
+    made: dict[str, Delivery] = {}
+    for effect in effects:
+        name = service(effect.source)
+        if name in told or not name or name in made or effect.kind == "response":
+            continue
+        made[name] = Delivery(
+            event.position, name, 1, "handled", INFERRED, None, event.time,
+            max(effect.time, event.time),
+        )  # fmt: skip
+    return list(made.values())
+
+
+def unknown(event: Outline, expected: Iterable[str], known: Iterable[Delivery]) -> list[Delivery]:
+    """Return a delivery without outcome for each usual subscriber nothing is known of."""
+    told = {service(d.subscriber) for d in known}
+    return [
+        Delivery(event.position, name, 1, UNKNOWN, NONE, None, event.time, None)
+        for name in expected
+        if service(name) not in told
+    ]
+
+
+def of_tree(tree: Tree) -> dict[int, list[Delivery]]:
+    """Return what is known of each event's deliveries, reported or betrayed by an effect."""
+    found: dict[int, list[Delivery]] = {}
+    events = tree.events
+    for position, reports in tree.reports.items():
+        found[position] = reported(position, reports)
+    for position, children in tree.children.items():
+        known = found.get(position, [])
+        told = {d.subscriber for d in known}
+        if all(events[c].source.removeprefix("/") in told for c in children):
+            continue
+        if more := inferred(events[position], (events[c] for c in children), known):
+            found[position] = known + more
+    return found
