@@ -12,32 +12,52 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from apps.access.actor import CONSOLE
+from apps.access.commands.keys import create_key, revoke_key
 from apps.access.commands.systems import TAKEN
 from apps.access.models import User
 from apps.eventlog.commands.append import append
 from apps.eventlog.places import Line
-from tests.access.conftest import browser
+from tests.access.conftest import browser, key_of
 from tests.factories import envelope
 
 pytestmark = pytest.mark.django_db
 
 SYSTEM = "<slug:system>"
+API = f"api/v1/{SYSTEM}"
 EVENT = f"{SYSTEM}/events/<int:position>"
+API = f"api/v1/{SYSTEM}"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 ALL = (200, 200, 200, 200)
 SIGNED_IN = (302, 200, 200, 200)
 MEMBERS = (302, 200, 200, 404)
+READERS = (401, 200, 200, 404)  # programs come there too, and are not sent to a sign-in page
+NOWHERE = (404, 404, 404, 404)
 PARTS = (302, 302, 302, 404)  # htmx swaps them; as a page they lead to the page they belong to
 GOES_ON = (302, 302, 302, 302)
 EMPTY_FORM = (302, 422, 422, 404)  # let in, and told what is missing
 NOT_THEIRS = (302, 404, 404, 404)  # number 1 of whatever it is does not exist
+READERS = (401, 200, 200, 404)
+NOTHING = (404, 404, 404, 404)
 ADMINS = (302, 404, 422, 404)  # for an administrator alone: others are not told it is there
 
 ROWS: list[tuple[str, str, str, tuple[int, int, int, int]]] = [
     ("GET", "healthz", "/healthz", ALL),
     ("GET", "readyz", "/readyz", ALL),
     ("GET", "metrics", "/metrics", ALL),
+    ("GET", "api/v1/docs", "/api/v1/docs", ALL),
+    ("GET", "api/v1/openapi.json", "/api/v1/openapi.json", ALL),
+    ("GET", "api/v1/", "/api/v1/", NOTHING),
+    ("GET", "api/v1/<path:rest>", "/api/v1/no/such/thing", NOTHING),
+    ("GET", f"{API}/head", "/api/v1/shop/head", READERS),
+    ("GET", f"{API}/events", "/api/v1/shop/events", READERS),
+    ("GET", f"{API}/events/<int:position>", "/api/v1/shop/events/1", READERS),
+    ("GET", f"{API}/events/<int:position>/data", "/api/v1/shop/events/1/data", READERS),
+    ("GET", f"{API}/events/<int:position>/deliveries", "/api/v1/shop/events/1/deliveries", READERS),
+    ("GET", f"{API}/histogram", "/api/v1/shop/histogram", READERS),
+    ("GET", f"{API}/facets", "/api/v1/shop/facets", READERS),
+    ("GET", f"{API}/streams", "/api/v1/shop/streams", READERS),
     ("GET", "signin", "/signin", (200, 302, 302, 302)),
     ("POST", "signin", "/signin", (422, 422, 422, 422)),
     ("GET", "signin/<str:token>", "/signin/unknown", (410, 302, 302, 302)),
@@ -53,6 +73,18 @@ ROWS: list[tuple[str, str, str, tuple[int, int, int, int]]] = [
     ("POST", f"account/{SYSTEM}/keys", "/account/shop/keys", ADMINS),
     ("POST", f"account/{SYSTEM}/keys/<int:number>", "/account/shop/keys/999", ADMINS),
     ("POST", f"account/{SYSTEM}/members", "/account/shop/members", ADMINS),
+    ("GET", "api/v1/docs", "/api/v1/docs", ALL),
+    ("GET", "api/v1/openapi.json", "/api/v1/openapi.json", ALL),
+    ("GET", "api/v1/", "/api/v1/", NOWHERE),
+    ("GET", "api/v1/<path:rest>", "/api/v1/no/such", NOWHERE),
+    ("GET", f"{API}/head", "/api/v1/shop/head", READERS),
+    ("GET", f"{API}/events", "/api/v1/shop/events", READERS),
+    ("GET", f"{API}/events/<int:position>", "/api/v1/shop/events/1", READERS),
+    ("GET", f"{API}/events/<int:position>/data", "/api/v1/shop/events/1/data", READERS),
+    ("GET", f"{API}/events/<int:position>/deliveries", "/api/v1/shop/events/1/deliveries", READERS),
+    ("GET", f"{API}/histogram", "/api/v1/shop/histogram", READERS),
+    ("GET", f"{API}/facets", "/api/v1/shop/facets", READERS),
+    ("GET", f"{API}/streams", "/api/v1/shop/streams", READERS),
     ("GET", f"{SYSTEM}/events", "/shop/events", MEMBERS),
     ("GET", f"{SYSTEM}/events/results", "/shop/events/results", PARTS),
     ("GET", f"{SYSTEM}/events/rows", "/shop/events/rows", PARTS),
@@ -145,6 +177,38 @@ def test_a_foreign_system_looks_like_one_there_is_not(people: list[User | None],
     unknown = client(people[3]).generic(method, path.replace("shop", "none"))
     assert foreign.status_code == unknown.status_code == 404
     assert foreign.content.replace(b"shop", b"none") == unknown.content
+
+
+API_PATHS = [row[2] for row in ROWS if row[1].startswith(API)]
+
+
+@pytest.mark.parametrize("path", API_PATHS)
+def test_a_key_opens_its_own_system_to_its_own_scopes(
+    people: list[User | None], shop: Line, bank: Line, path: str
+) -> None:
+    revoked = create_key(shop.system, scopes=["read"], by=CONSOLE)
+    revoke_key(revoked.id, by=CONSOLE)
+    keys = {
+        key_of(shop, "read"): 200,
+        key_of(shop, "write"): 200,
+        key_of(shop, "ingest"): 403,
+        key_of(bank, "write"): 404,
+        revoked.secret: 401,
+        "evk_" + "x" * 43: 401,
+        "": 401,
+    }
+    for user in (None, people[2]):  # a good session does not make up for a bad key
+        for key, status in keys.items():
+            answer = browser(user).get(path, headers={"Authorization": f"Bearer {key}"})
+            assert answer.status_code == status
+            assert status == 200 or set(answer.json()) == {"code", "detail"}
+
+
+@pytest.mark.parametrize("path", API_PATHS)
+def test_a_key_in_the_address_opens_nothing(shop: Line, path: str) -> None:
+    key = key_of(shop, "read")
+    for name in ("key", "token", "access_token", "api_key", "authorization"):
+        assert Client().get(path, {name: key}).status_code == 401
 
 
 def test_no_system_can_take_the_name_of_a_page() -> None:
