@@ -49,6 +49,10 @@ class Known(msgspec.Struct):
     partitionkey: Short = ""
     sequence: Short = ""
     evdebugkind: Literal["event", "command", "response"] = "event"
+    evdebugcausesource: Short = ""
+    evdebugchannel: Short = ""
+    evdebugpartition: Short = ""
+    evdebugtap: Short = ""
 
 
 class Usual(Known, forbid_unknown_fields=True):
@@ -91,6 +95,8 @@ def quick(raw: bytes | Raw, nul: bool = True) -> Envelope | None:
         correlation=e.correlationid or (e.traceparent and names.trace_of(e.traceparent)),
         causation=e.causationid, offset=e.sequence, key=e.partitionkey,
         content_type=e.datacontenttype, data=data, metadata=metadata,
+        causation_source=e.evdebugcausesource, channel=e.evdebugchannel,
+        partition=e.evdebugpartition, tap=e.evdebugtap,
     )  # fmt: skip
 
 

@@ -84,7 +84,7 @@ def lines(
         if quick and whole and line.isascii() and (envelope := quick(line, nul)) is not None:
             found.append(envelope)
         elif not is_blank(line):
-            found.append(_item(take, line, first + len(found), limits))
+            found.append(item(take, line, first + len(found), limits))
     return found
 
 
@@ -104,7 +104,7 @@ def _object_or_array(take: Take, body: bytes, limits: Limits) -> Decoded:
 def _one(take: Take, body: bytes, limits: Limits) -> Item:
     if len(body) > limits.event:
         raise Refused(413, "event_too_big", _too_big(len(body), limits))
-    return _item(take, body, 0, limits)
+    return item(take, body, 0, limits)
 
 
 def _many(take: Take, body: bytes, limits: Limits) -> list[Item]:
@@ -119,7 +119,7 @@ def _many(take: Take, body: bytes, limits: Limits) -> list[Item]:
         raise Refused(413, "too_many_events", _too_many(limits))
     if take is structured and body.isascii():
         return _quick(raws, body, limits)
-    return [_item(take, bytes(raw), index, limits) for index, raw in enumerate(raws)]
+    return [item(take, bytes(raw), index, limits) for index, raw in enumerate(raws)]
 
 
 def _quick(raws: Sequence[bytes | Raw], body: bytes, limits: Limits) -> list[Item]:
@@ -129,11 +129,12 @@ def _quick(raws: Sequence[bytes | Raw], body: bytes, limits: Limits) -> list[Ite
     fits = len(body) <= limits.event
     for index, raw in enumerate(raws):
         envelope = quick(raw, nul) if fits or memoryview(raw).nbytes <= limits.event else None
-        found.append(envelope or _item(structured, bytes(raw), index, limits))
+        found.append(envelope or item(structured, bytes(raw), index, limits))
     return found
 
 
-def _item(take: Take, raw: bytes, index: int, limits: Limits) -> Item:
+def item(take: Take, raw: bytes, index: int, limits: Limits) -> Item:
+    """Return what `take` makes of one event's bytes: an envelope, or the problem at `index`."""
     size = raw.size if isinstance(raw, Cut) else len(raw)
     if size > limits.event:
         return Problem(index, "event_too_big", _too_big(size, limits))

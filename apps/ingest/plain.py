@@ -15,11 +15,11 @@ from apps.ingest.cloudevents import data_of, decode_base64
 from apps.ingest.problems import Invalid
 from apps.ingest.split import members_of
 
-FIELDS = {
-    "stream": "stream", "kind": "kind", "correlation": "correlation", "causation": "causation",
-    "causation_source": "causation_source", "channel": "channel", "partition": "partition",
-    "offset": "offset", "key": "key", "tap": "tap",
-} | build.CLOUD  # fmt: skip
+PARTS = (
+    "type", "id", "source", "stream", "kind", "correlation", "causation", "causation_source",
+    "channel", "partition", "offset", "key", "tap",
+)  # fmt: skip
+FIELDS = {part: part for part in PARTS} | build.CLOUD
 OURS = frozenset(
     {"position", "revision", "recorded_at", "log_time", "seen", "conflicts_with", "forgotten"}
 )
