@@ -60,6 +60,7 @@ class QueryError(EventLogError):
     """A query's text is wrong. `column` counts characters from 0, `length` how many."""
 
     code = "bad_query"
+    parameter = "query"  # whose text it is, where a request has several
 
     def __init__(self, message: str, *, column: int = 0, length: int = 1) -> None:
         super().__init__(message)
