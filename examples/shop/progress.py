@@ -42,13 +42,15 @@ class Progress:
     def _text(self, share: float, count: int) -> str:
         took = max(self.clock() - self._began, 1e-9)
         left = f"{took / share - took:.0f} s left" if share else "…"
-        text = f"{share:4.0%}  {grouped(count)}  {grouped(round(count / took))}/s  {left}"
+        rate = grouped(round(count / took))
+        text = f"{share:4.0%} {grouped(count):>9} {rate:>8}/s  {left:9}"
         room = get_terminal_size().columns - len(self.label) - len(text) - 5
         if not self.terminal or room < NARROWEST:
-            return f"{self.label} {text}"
+            return f"{self.label} {text}".rstrip()
         width = min(room, WIDEST)
         filled = round(share * width)
-        return f"{self.label} [{'#' * filled}{'.' * (width - filled)}] {text}"
+        bar = f"[{'#' * filled}{'.' * (width - filled)}]"
+        return f"{self.label} {bar} {text}".rstrip()
 
     def _write(self, text: str, end: str) -> None:
         self.stream.write(text + (ERASE if self.terminal else "") + end)

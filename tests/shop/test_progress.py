@@ -31,7 +31,7 @@ def test_it_works() -> None:
     progress.update(0.25, 25_000)
 
     bar = f"[{'#' * 7}{'.' * 21}]"
-    expected = f"shop {bar}  25%  25\u00a0000  12\u00a0500/s  6 s left"
+    expected = f"shop {bar}  25%    25\u00a0000   12\u00a0500/s  6 s left"
     assert screen.getvalue() == f"{expected}{ERASE}\r"
 
 
@@ -46,7 +46,7 @@ def test_it_fits_where_there_is_room_for_the_words(
     progress.update(0.99, 110_000)
 
     text = screen.getvalue().removesuffix(f"{ERASE}\r")
-    words = "shop: sending the past  99%  110\u00a0000  11\u00a0000/s  0 s left"
+    words = "shop: sending the past  99%   110\u00a0000   11\u00a0000/s  0 s left"
     assert len(text) < max(columns, len(words) + 1)
     assert ("[" in text) == (columns >= 80)
 
