@@ -33,6 +33,7 @@ from apps.eventlog.errors import (
     UnknownTimeline,
 )
 from apps.eventlog.places import Line
+from apps.traces.api import router as traces
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +111,7 @@ api = Api(
     urls_namespace="api",
 )
 api.add_router("", router)
+api.add_router("", traces)
 
 
 def problem(status: int, code: str, detail: str, **more: Any) -> HttpResponse:

@@ -174,6 +174,11 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "apps.access.tasks.sweep", "schedule": timedelta(hours=1)},
+    "traces": {
+        "task": "apps.traces.tasks.follow",
+        "schedule": timedelta(seconds=2),
+        "options": {"expires": 2},
+    },
 }
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}

@@ -11,7 +11,7 @@ from apps.eventlog.outline import Outline
 from apps.traces.deliveries import Delivery, service
 from apps.traces.timing import moved, skews
 from apps.traces.tree import Tree
-from apps.traces.typical import Typical
+from apps.traces.typical import ENOUGH, Follow, Typical
 from apps.traces.words import grouped, lasting, percent, times
 
 # Wrong data first, then what is lost, missing, repaired and slow.
@@ -245,7 +245,9 @@ def _missing(
             for c in tree.children.get(position, ())
         }
         for follow in expected[event.type]:
-            if (follow.service, follow.effect) in there or follow.count < 20:
+            if (follow.service, follow.effect) in there or follow.count < ENOUGH:
+                continue
+            if any(_instead(usual, event.type, follow, one) for one in there):
                 continue
             due = moved(event, behind) + follow.p99
             if now is not None and now < due:
@@ -256,12 +258,20 @@ def _missing(
     return found
 
 
+def _instead(usual: Typical, cause: str, follow: Follow, there: tuple[str, str]) -> bool:
+    """Return whether a service did what it does in place of a step: the two share all traces."""
+    other = usual.follows.get((cause, *there))
+    if other is None or other.service != follow.service:
+        return False
+    return other.share + follow.share <= 1.005
+
+
 def _failed(deliveries: Sequence[Delivery], name: str) -> bool:
     theirs = [d for d in deliveries if service(d.subscriber) == name]
     return bool(theirs) and all(d.outcome in ("failed", "dead_lettered", "skipped") for d in theirs)
 
 
-def _absent(event: Outline, follow: Any, deliveries: Sequence[Delivery]) -> Problem:
+def _absent(event: Outline, follow: Follow, deliveries: Sequence[Delivery]) -> Problem:
     told = any(service(d.subscriber) == follow.service for d in deliveries)
     heard = "" if told else f" Nothing shows that {follow.service} received it."
     return Problem(
@@ -273,19 +283,22 @@ def _absent(event: Outline, follow: Any, deliveries: Sequence[Delivery]) -> Prob
 
 
 def _slow(tree: Tree, usual: Typical, behind: Mapping[str, int]) -> list[Problem]:
-    found = []
+    """A step longer than p99, and felt; of what one service did for one cause, the longest."""
+    found: dict[tuple[int, str], tuple[int, int, Follow]] = {}
     for position, cause in tree.parent.items():
         event, before = tree.events[position], tree.events[cause]
         follow = usual.follow(before.type, event.source, event.type)
-        if follow is None:
+        if follow is None or event.kind == "response":
             continue
         gap = moved(event, behind) - moved(before, behind)
-        # Half a bucket beyond p99 is noise; twice the usual is felt.
-        if gap > follow.p99 and gap > 2 * follow.p50 and follow.p99:
-            found.append(Problem(
-                "slow", position, service(event.source),
-                f"{service(event.source)} took {lasting(gap)}",
-                f"{before.type} → {event.type}: p50 {lasting(follow.p50)},"
-                f" p99 {lasting(follow.p99)} over {grouped(follow.count)} traces.",
-            ))  # fmt: skip
-    return found
+        key = (cause, follow.service)
+        if gap > max(follow.p99, 2 * follow.p50) and (gap, position) > found.get(key, (0, 0))[:2]:
+            found[key] = (gap, position, follow)
+    return [
+        Problem(
+            "slow", position, follow.service, f"{follow.service} took {lasting(gap)}",
+            f"{follow.cause} → {follow.effect}: p50 {lasting(follow.p50)},"
+            f" p99 {lasting(follow.p99)} over {grouped(follow.count)} traces.",
+        )
+        for gap, position, follow in found.values()
+    ]  # fmt: skip

@@ -109,11 +109,15 @@ def cause_of(event: Outline, deliveries: Sequence[Delivery]) -> Delivery | None:
 
 
 def critical_path(tree: Tree, behind: Mapping[str, int] | None = None) -> list[int]:
-    """Return the way from a root to the event published last; of a tie, the later in the log."""
-    if not tree.events:
-        return []
+    """Return the way from a root to the event published last; of a tie, the later in the log.
+
+    Answers of outside services are no steps of their own.
+    """
     behind = behind or {}
-    last = max(tree.events.values(), key=lambda e: (moved(e, behind), e.position))
+    events = [e for e in tree.events.values() if e.kind != "response"]
+    if not events:
+        return []
+    last = max(events, key=lambda e: (moved(e, behind), e.position))
     return tree.ancestors(last.position)[::-1]
 
 

@@ -1,0 +1,99 @@
+"""Traces in the JSON API. Who may read which line is decided where this is mounted."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import msgspec
+from django.http import HttpRequest, HttpResponse
+from ninja import Path, Query, Router
+from ninja.errors import HttpError
+
+from apps.eventlog.errors import QueryError
+from apps.eventlog.places import Line
+from apps.eventlog.queries import log
+from apps.traces.problems import CODES
+from apps.traces.queries import lists
+from apps.traces.queries import traces as single
+
+router = Router(tags=["traces"])
+
+_Path: Any = Path
+_Query: Any = Query
+SYSTEM = _Path(..., description="The system's name, as in addresses.")
+WHICH = _Path(..., description="A position, a correlation id, or an event's id.")
+TIMELINE = _Query(None, description="A sandbox's timeline; without it the system's own.")
+AT = _Query("", description="As of this position or RFC 3339 time; without it the head.")
+QUERY = _Query("", description="At least one event of the trace matches this query.")
+BEFORE = _Query(None, description="Only traces that begin before this position.")
+LIMIT = _Query(50, ge=1, description=f"At most {lists.LIMIT}.")
+PROBLEM = _Query("", description=f"any, or one of {', '.join(CODES)}.")
+KIND = _Query("", description="The type of the first event.")
+VARIANT = _Query("", description="The shape of the trace, as the list gives it.")
+
+
+@router.get("/{slug:system}/traces")
+def traces(
+    request: HttpRequest,
+    system: str = SYSTEM,
+    query: str = QUERY,
+    at: str = AT,
+    before: int | None = BEFORE,
+    limit: int = LIMIT,
+    problem: str = PROBLEM,
+    kind: str = KIND,
+    variant: str = VARIANT,
+    timeline: int | None = TIMELINE,
+) -> Any:
+    """Return the traces begun by a moment, newest first, each as it was then.
+
+    `next` is the `before` of the next page, null after the last one. `complete` is false when the
+    search for a filter stopped early; it goes on at `next`. `read` is the position up to which
+    traces are known.
+    """
+    line = _line(request)
+    if problem and problem not in ("any", *CODES):
+        raise HttpError(422, f"problem: {problem[:80]!r}; expected any, {', '.join(CODES)}.")
+    found = lists.traces(
+        line, at=_moment(line, at), before=before, limit=limit, query=query, problem=problem,
+        kind=kind, shape=variant,
+    )  # fmt: skip
+    return _answer({
+        "traces": [lists.jsonable_listed(t) for t in found.traces],
+        "next": found.next, "complete": found.complete, "read": found.read,
+    })  # fmt: skip
+
+
+@router.get("/{slug:system}/traces/{which}")
+def trace(
+    request: HttpRequest,
+    system: str = SYSTEM,
+    which: str = WHICH,
+    at: str = AT,
+    timeline: int | None = TIMELINE,
+) -> Any:
+    """Return one trace as of a moment: its events, what caused what, and who was told."""
+    line = _line(request)
+    upto = _moment(line, at)
+    single.fresh(line)
+    view = single.find(line, which, upto=upto)
+    if view is None or view.tree.root is None:
+        raise HttpError(404, f"There is no trace {which[:80]!r} as of #{upto}.")
+    return _answer(single.jsonable_trace(view))
+
+
+def _line(request: HttpRequest) -> Line:
+    return cast(Line, request.auth)  # type: ignore[attr-defined]
+
+
+def _moment(line: Line, at: str) -> int:
+    try:
+        return log.moment(line, at)
+    except QueryError as error:
+        error.parameter = "at"
+        raise
+
+
+def _answer(value: Any) -> HttpResponse:
+    body = msgspec.json.encode(value)
+    return HttpResponse(body, "application/json", headers={"Cache-Control": "private, no-store"})
