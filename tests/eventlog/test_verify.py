@@ -123,3 +123,8 @@ def test_the_forget_command(line: Line) -> None:
     call_command("forget", line.slug, before="6", stdout=out)
     call_command("forget", line.slug, stream="s-0", json=True, stdout=out)
     assert out.getvalue() == '5 events forgotten.\n{"forgotten": 5}\n'
+
+
+def test_a_log_that_grows_meanwhile_is_not_damaged(line: Line) -> None:
+    append(line, [Envelope(type="Later", id="later")])
+    assert list(verify(line)) == []
