@@ -13,6 +13,7 @@ from apps.eventlog import clock, seen, store
 from apps.eventlog.match import handling, is_position, lane_matcher
 from apps.eventlog.places import Line, position
 from apps.eventlog.queries import log
+from apps.eventlog.queries.edges import positions_before
 from apps.eventlog.queries.lanes import Strings, lanes
 from apps.eventlog.query import parse
 from apps.eventlog.terms import Query, Term, bounds
@@ -104,19 +105,17 @@ def _ranges(it: Plan, term: Term) -> list[tuple[int, int]] | None:
     if term.field.sort != "moment":
         return None
     windows = [clock.settled(clock.window(term.operator, v), it.as_of) for v in term.values]
-    return [(_first(it.line, w.low), _last(it.line, w.high)) for w in windows]
+    times = [low.at for w in windows if (low := w.low) and not low.is_position]
+    times += [high.at + 1 for w in windows if (high := w.high) and not high.is_position]
+    before = dict(zip(times, positions_before(it.line, times), strict=True))
 
+    def first(low: clock.Edge | None) -> int:
+        return 0 if low is None else low.at if low.is_position else before[low.at] + 1
 
-def _first(line: Line, low: clock.Edge | None) -> int:
-    if low is None:
-        return 0
-    return low.at if low.is_position else log.position_at(line, low.at - 1) + 1
+    def last(high: clock.Edge | None) -> int:
+        return it.upto if high is None else high.at if high.is_position else before[high.at + 1]
 
-
-def _last(line: Line, high: clock.Edge | None) -> int:
-    if high is None:
-        return line.head
-    return high.at if high.is_position else log.position_at(line, high.at)
+    return [(first(window.low), last(window.high)) for window in windows]
 
 
 def _driven(it: Plan) -> Plan:
