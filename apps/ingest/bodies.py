@@ -31,16 +31,22 @@ class Inflate(Plain):
     def __init__(self, encoding: str) -> None:
         self._gzip = encoding == "gzip"
         self._stream = zlib.decompressobj(31) if self._gzip else None
+        self._head = b""  # of a deflate body, until there is enough to tell which it is
         self._begun = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
+        self._begun = self._begun or bool(data)
+        if self._stream is None:
+            data = self._head = self._head + data
+            if len(data) < 2:
+                return
+            self._stream = _deflate(data)
+        stream = self._stream
         while data:
-            stream = self._stream or self._deflate(data)
             if stream.eof:
                 if not self._gzip:
                     raise _bad("there is more after its end")
-                stream = zlib.decompressobj(31)
-            self._stream, self._begun = stream, True
+                stream = self._stream = zlib.decompressobj(31)
             try:
                 piece = stream.decompress(data, PIECE)
             except zlib.error as error:
@@ -51,14 +57,15 @@ class Inflate(Plain):
             elif not stream.eof and not data:
                 return
 
-    def _deflate(self, data: bytes) -> zlib._Decompress:
-        """Choose by the first bytes: what HTTP calls deflate is zlib's, but many send it bare."""
-        header = int.from_bytes(data[:2].ljust(2, b"\0"), "big")
-        return zlib.decompressobj(15 if data[0] & 15 == 8 and header % 31 == 0 else -15)
-
     def end(self) -> None:
         if self._begun and (self._stream is None or not self._stream.eof):
             raise _bad("it ends too early")
+
+
+def _deflate(data: bytes) -> zlib._Decompress:
+    """Choose by the first two bytes: what HTTP calls deflate is zlib's, but many send it bare."""
+    header = int.from_bytes(data[:2], "big")
+    return zlib.decompressobj(15 if data[0] & 15 == 8 and header % 31 == 0 else -15)
 
 
 def decoder(headers: Headers) -> Plain:

@@ -65,6 +65,8 @@ def envelope(
             names.scalar_of(attributes["traceparent"], "traceparent")
         )
     _check_kind(values)
+    if strict and "time" in attributes:
+        names.text_of(attributes["time"], "time")
     time, said = moment(attributes.get("time"))
     held = names.parsed(start, "metadata") if start else {}
     assert isinstance(held, dict)

@@ -18,9 +18,9 @@ import msgspec
 from msgspec import Meta, Raw
 
 from apps.eventlog.envelope import Envelope, is_json
-from apps.ingest import build, names, timestamps
+from apps.ingest import build, jsonscan, names, timestamps
 from apps.ingest.problems import Invalid, shown
-from apps.ingest.split import members_of
+from apps.ingest.split import ATTRIBUTES, members_of
 
 # A character is at most 4 bytes of UTF-8: 256 of them always fit; longer ones are measured.
 Short = Annotated[str, Meta(max_length=256)]
@@ -102,7 +102,7 @@ def quick(raw: bytes | Raw, nul: bool = True) -> Envelope | None:
 
 def _extensions(raw: bytes) -> bytes:
     """Return the extension attributes as metadata; Invalid for any that wants a closer look."""
-    if len(raw) > QUICK_MAX:
+    if len(raw) > QUICK_MAX or jsonscan.more_than(raw, ATTRIBUTES):
         raise Invalid("", "")
     extra = {}
     for name, value in _object(raw).items():

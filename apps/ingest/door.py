@@ -60,6 +60,7 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
         status, headers, body = await _answer(scope, receive)
     except Gone:
         return
+    figures.REQUESTS.labels(status).inc()
     await send(
         {
             "type": "http.response.start",
@@ -76,7 +77,9 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
 
 async def _answer(scope: dict[str, Any], receive: Receive) -> tuple[int, answers.Headers, bytes]:
     try:
-        return answers.good(await _take(scope, receive))
+        report = await _take(scope, receive)
+        figures.taken(report)
+        return answers.good(report)
     except Refused as refused:
         return answers.bad(refused)
     except AccessError as error:

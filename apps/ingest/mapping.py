@@ -27,7 +27,7 @@ def parse(pairs: list[str]) -> dict[str, str]:
     for pair in pairs:
         name, equals, path = pair.partition("=")
         name, path = name.strip(), path.strip()
-        if not equals or not path:
+        if not (name and equals and path):
             raise BadMapping(f"--map {shown(pair)}: expected name=path, such as type=event.name")
         if name not in TARGETS:
             raise BadMapping(
