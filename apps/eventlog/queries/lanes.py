@@ -22,6 +22,7 @@ class Strings(NamedTuple):
 
 
 _known: dict[int, dict[int, Strings]] = {}  # system -> lane -> strings
+_whole: dict[int, dict[int, Strings]] = {}  # the same, of systems all of whose lanes were read
 _SELECT = "SELECT id, kind, type, source, channel, tap, content_type FROM eventlog_lane WHERE "
 
 
@@ -38,14 +39,16 @@ def lanes_of(system: int, ids: Iterable[int]) -> dict[int, Strings]:
 
 
 def lanes(system: int) -> dict[int, Strings]:
-    """Return all lanes of a system, in order of first appearance."""
-    known = {} if connection.in_atomic_block else _known.setdefault(system, {})
+    """Return all lanes of a system, in order of first appearance. Shared: not to be changed."""
+    known = {} if connection.in_atomic_block else _whole.get(system, {})
     # Counted, not "after the last id": two timelines may commit their lanes in either order.
     count = store.fetch("SELECT count(*) FROM eventlog_lane WHERE system_id = %s", [system])[0][0]
     if count != len(known):
-        rows = store.fetch(f"{_SELECT} system_id = %s", [system])
-        known.update((row[0], Strings(*row[1:])) for row in rows)
-    return dict(sorted(known.items()))
+        rows = store.fetch(f"{_SELECT} system_id = %s ORDER BY id", [system])
+        known = {row[0]: Strings(*row[1:]) for row in rows}
+        if not connection.in_atomic_block:
+            _whole[system] = known
+    return known
 
 
 def _load(system: int, ids: Iterable[int]) -> dict[int, Strings]:

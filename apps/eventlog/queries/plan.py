@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 from apps.eventlog import clock, seen, store
@@ -26,6 +27,18 @@ FEW_CAUSES = 20_000  # deliveries whose events are looked up beforehand
 Source = tuple[str, int]  # column of an index, value
 
 
+class Names:
+    """The lanes of a system, read once, when they are needed."""
+
+    def __init__(self, system: int) -> None:
+        self._system = system
+
+    @cached_property
+    def lanes(self) -> dict[int, Strings]:
+        """All lanes of the system."""
+        return lanes(self._system)
+
+
 @dataclass(frozen=True)
 class Plan:
     """How to find what a query asks for on a line."""
@@ -36,11 +49,16 @@ class Plan:
     moment: int  # as of this one: what came later is not known
     as_of: int  # the log_time of the moment, in µs, where the query has times
     lanes: frozenset[int] | None = None  # None: every lane
-    known: dict[int, Strings] = field(default_factory=dict)  # all lanes of the system
+    names: Names = field(default_factory=lambda: Names(0))
     driver: Literal["log", "lanes", "index"] = "log"  # what is walked
     sources: tuple[Source, ...] = ()  # the values of indexes whose walks are merged
     extra: tuple[int, ...] = ()  # positions beside the sources, in order
     rest: tuple[Term, ...] = ()  # only the events themselves can answer these
+
+    @property
+    def known(self) -> dict[int, Strings]:
+        """All lanes of the system, read when first asked for."""
+        return self.names.lanes
 
     @property
     def by_lanes(self) -> bool:
@@ -68,7 +86,7 @@ def plan(
     upto = moment if before is None else min(moment, before - 1)
     dated = any(term.field.sort == "moment" for term in query.terms)
     as_of = log.time_at(line, moment) if dated else None
-    it = Plan(line, max(after or 0, 0), upto, moment, as_of or 0, known=lanes(line.system))
+    it = Plan(line, max(after or 0, 0), upto, moment, as_of or 0, names=Names(line.system))
     it = _within_lanes(it, [t for t in query.terms if t.field.sort == "name"])
     it = _within_positions(it, [t for t in query.terms if t.field.sort != "name"])
     return _driven(it)

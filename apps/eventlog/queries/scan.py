@@ -47,7 +47,7 @@ class Scan:
         self._check_lanes = plan.lanes is not None and plan.driver != "lanes"
         self._handled = [term for term in plan.rest if term.field.sort == "handled"]
         self._holds = matcher(Query(tuple(cheap)), as_of=plan.as_of) if cheap else None
-        self._reader = Reader(plan.line, plan.known, names)
+        self._reader = Reader(plan.line, plan.known if names else {}, names)
         self._only_keys = self._reader.only_keys and not lanes and not self._check_lanes
         self._largest = LARGEST_WITH_DATA if names & {"data", "metadata"} else LARGEST
         self._size = max(1, min(first, self._largest))
