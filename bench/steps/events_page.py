@@ -21,7 +21,8 @@ from apps.eventlog.queries import log
 from bench.steps.pages import QUERIES
 from evdebug import first
 
-PATH = "/bench/events"
+PAGE = "/bench/events"
+PARTS = ("events/results", "events/rows", "events/counts", "events/drawer", "dock")
 PART = {"HX-Request": "true"}
 LINK = re.compile(r"""(?:src|href)=["'](/static/[^"']+)["']""")
 IMPORT = re.compile(r"""(?:\bfrom|\bimport)\s*\(?\s*["']([^"']+\.js)["']""")
@@ -29,23 +30,36 @@ IMPORTED = re.compile(r"""(?:@import\s+|url\()\s*["']?([^"')]+\.(?:css|woff2|svg
 
 
 def run(*, times: int) -> dict[str, Any]:
-    """Return the seconds of pages and parts, the most queries, and the bytes of a cold load."""
+    """Return the seconds of the page and its parts, the most queries, a cold load's bytes."""
     call_command("migrate", verbosity=0)
     client = _signed_in()
-    addresses = _addresses(times)
-    for address in addresses[: len(QUERIES)]:  # templates are parsed once, not in every request
-        _get(client, address, {})
-        _get(client, address, PART)
-    pages = [_get(client, address, {})[0] for address in addresses]
-    parts = [_get(client, address, PART)[0] for address in addresses]
-    queries = []
+    asked = _asked(times)
+    page = [f"{PAGE}?{each}" for each in asked]
+    answer = {
+        "page": _times(client, page, {}),
+        "parts": {
+            part: _times(client, [f"/bench/{part}?{each}" for each in asked], PART)
+            for part in PARTS
+        },
+    }
+    return answer | {"queries": _queries(client, page), "cold": _cold(client, page[0])}
+
+
+def _times(client: Client, addresses: list[str], headers: dict[str, str]) -> list[float]:
+    """Return each request's seconds; templates are parsed beforehand, as on a server that runs."""
+    for address in addresses[: len(QUERIES)]:
+        _get(client, address, headers)
+    return [_get(client, address, headers)[0] for address in addresses]
+
+
+def _queries(client: Client, addresses: list[str]) -> int:
+    """Return how many queries the page asking most of them needs."""
+    found = []
     for address in addresses[: len(QUERIES)]:
         with CaptureQueriesContext(connection) as captured:
             _get(client, address, {})
-        queries.append(len(captured))
-    return {
-        "pages": pages, "parts": parts, "queries": max(queries), "cold": _cold(client, addresses[0])
-    }  # fmt: skip
+        found.append(len(captured))
+    return max(found)
 
 
 def _signed_in() -> Client:
@@ -55,16 +69,17 @@ def _signed_in() -> Client:
     return client
 
 
-def _addresses(times: int) -> list[str]:
-    """Return pages of every filter in turn, as of random moments."""
+def _asked(times: int) -> list[str]:
+    """Return query strings: every filter in turn, random moments, a random event in the drawer."""
     line = log.line("bench")
     rng = random.Random(11)
-    queries = list(QUERIES.values())
-    asked = [
-        {"at": rng.randint(1, line.head), "query": queries[n % len(queries)](line, rng)}
-        for n in range(times)
-    ]
-    return [f"{PATH}?{urlencode(each)}" for each in asked]
+    filters = list(QUERIES.values())
+    found = []
+    for n in range(times):
+        at = rng.randint(1, line.head)
+        text = filters[n % len(filters)](line, rng)
+        found.append(urlencode({"at": at, "q": text, "before": at, "event": rng.randint(1, at)}))
+    return found
 
 
 def _get(client: Client, address: str, headers: dict[str, str]) -> tuple[float, bytes]:
