@@ -17,5 +17,6 @@ class Page(NamedTuple):
 
 PAGES = (
     Page("Events", "events", "e", "pages:events"),
+    Page("Traces", "trace", "t", "pages:traces"),
     Page("Welcome", "flag", "", "pages:welcome", own=False),
 )

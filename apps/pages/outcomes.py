@@ -39,7 +39,7 @@ def chips(reported: Iterable[Reported], tiles: dict[str, Tile], *, at: int) -> l
         future = reports[0].position > at
         name = tile(tiles, subscriber)
         said = f"{name.name} {words}{' after this moment' if future else ''}"
-        made.append(Chip(name, sign, f"dl-{look}", said, future))
+        made.append(Chip(name, sign, look, said, future))
     return sorted(made, key=lambda chip: chip.tile.rank)
 
 

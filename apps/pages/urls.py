@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from apps.pages.views import account, data, events, exporting, home, kept, transport
+from apps.pages.views import account, data, events, exporting, home, kept, traces, transport
 
 app_name = "pages"
 urlpatterns = [
@@ -31,6 +31,9 @@ urlpatterns = [
     path("<slug:system>/events/<int:position>/hex", data.hexadecimal, name="hex"),
     path("<slug:system>/events/<int:position>/copy/<slug:form>", data.copy, name="copy"),
     path("<slug:system>/events/<int:position>/download", data.download, name="download"),
+    path("<slug:system>/traces", traces.traces, name="traces"),
+    path("<slug:system>/traces/<str:which>", traces.trace, name="trace"),
+    path("<slug:system>/traces/<str:which>/<slug:form>", traces.export, name="trace_export"),
     path("<slug:system>/bookmarks", kept.bookmarks, name="bookmarks"),
     path("<slug:system>/bookmarks/<int:number>", kept.bookmark, name="bookmark"),
     path("<slug:system>/dock", transport.timeline, name="dock"),

@@ -11,21 +11,24 @@ import pytest
 from tests import services
 
 HERE = Path(__file__).parent
-OLDEST = 20
+OLDEST = (20, 19)  # from here on a script need not say elsewhere that it is a module
 
 
 def node() -> str:
     """Return the path of a node that can run tests; skip without one, fail where it is required."""
     path = shutil.which("node")
-    said = (
-        subprocess.run([path, "--version"], capture_output=True, text=True).stdout if path else ""
-    )
-    if path and int(said.lstrip("v").partition(".")[0] or 0) >= OLDEST:
+    said = _version(path) if path else ""
+    numbers = tuple(int(part) for part in said.lstrip("v").split(".")[:2] if part.isdigit())
+    if path and numbers >= OLDEST:
         return path
-    missing = f"node {OLDEST} or newer is not on PATH ({said.strip() or 'there is none'})"
+    missing = f"node 20.19 or newer is not on PATH ({said or 'there is none'})"
     if services.required():
         pytest.fail(missing, pytrace=False)
     pytest.skip(missing)
+
+
+def _version(path: str) -> str:
+    return subprocess.run([path, "--version"], capture_output=True, text=True).stdout.strip()
 
 
 @pytest.mark.parametrize("file", sorted(HERE.glob("*.test.js")), ids=lambda path: path.stem)

@@ -10,7 +10,8 @@ from tests.factories import recorded
 
 def test_it_works() -> None:
     event = recorded(
-        7, stream="order-1", correlation="c-1", data=b'{"total": 129.00,\n "name": "Z\xc3\xbcrich"}',
+        7, stream="order-1", correlation="c-1",
+        data=b'{"total": 129.00,\n "name": "Z\xc3\xbcrich"}',
         metadata=b'{"traceparent":"00-1","x":{"no":1},"Bad Name":"y","id":"forged"}',
     )  # fmt: skip
     text = cloudevent(event)

@@ -39,8 +39,8 @@ def test_a_chip_for_each_subscriber_in_the_services_order() -> None:
         known,
         at=8,
     )
-    assert [(c.tile.letter, c.sign, c.future) for c in made] == [
-        ("O", "↻", False),
-        ("E", "✓", True),
+    assert [(c.tile.letter, c.look, c.future) for c in made] == [
+        ("O", "retry", False),
+        ("E", "ok", True),
     ]
     assert sentence(made) == "orders handled after a retry, email handled after this moment"

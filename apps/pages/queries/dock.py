@@ -25,8 +25,6 @@ HEIGHT, OVER = 40, 14  # px of the bars
 DEPLOYS = 20
 LABELLED = 97  # percent: a label further right would not fit
 
-_began: dict[int, int] = {}  # timeline -> log_time of its first event, which never changes
-
 
 class Dock(NamedTuple):
     """All of the transport that depends on what was recorded."""
@@ -92,10 +90,7 @@ def dock(line: Line, at: Moment, *, zoom: str = "", user_id: int | None = None) 
 
 def began(line: Line) -> int:
     """Return the log_time of the first event of a line that has any."""
-    root = line.segments[0].timeline
-    if root not in _began:
-        _began[root] = log.time_at(line, 1) or 0
-    return _began[root]
+    return log.time_at(line, 1) or 0
 
 
 def chosen(line: Line, at: Moment, zoom: str) -> windows.Window:

@@ -1,0 +1,96 @@
+"""Where somebody arrives."""
+
+from __future__ import annotations
+
+import json
+
+from django.test import Client
+
+from apps.access.models import ApiKey
+from apps.access.queries.keys import authenticate
+from apps.eventlog.commands.systems import create_system
+from apps.pages.models import Preferences
+from tests.conftest import Log
+from tests.factories import delivery, envelope
+from tests.pages.reading import links, read, text
+
+PART = {"HTTP_HX_REQUEST": "true"}
+
+
+def test_the_start_leads_to_what_there_is(viewer: Client, shop: Log, root: Client) -> None:
+    assert viewer.get("/")["Location"] == "/welcome"
+    shop.add()
+    assert viewer.get("/")["Location"] == "/shop/events"
+    create_system("bank", name="The <bank>")
+    page = root.get("/")
+    assert {"/shop/events", "/bank/events"} <= set(links(page))
+    assert "The <bank>" in text(page)
+    assert not read(page).forbidden
+
+
+def test_welcome(admin: Client, shop: Log) -> None:
+    page = admin.get("/welcome")
+    assert "Nothing recorded yet" in text(page)
+    assert "YOUR-KEY" in text(page)
+    assert "0 of 6" in text(page)
+    assert "comes later" in text(page)
+    assert not read(page).forbidden
+
+
+def test_a_key_is_made_when_it_is_asked_for_and_shown_once(admin: Client, shop: Log) -> None:
+    admin.get("/welcome")
+    assert not ApiKey.objects.exists()
+    page = admin.post("/welcome/key", {"system": "shop"})
+    secret = text(page).split("Bearer ")[1].split("'")[0]
+    assert authenticate(secret, scope="ingest").system == "shop"
+    assert "Waiting for the first event" in text(page)
+    assert secret not in admin.get("/welcome").content.decode()
+
+
+def test_the_command_it_shows_can_be_sent(admin: Client, shop: Log) -> None:
+    page = admin.post("/welcome/key", {"system": "shop"})
+    shown = "".join(read(page).words)
+    command = shown[shown.index("curl ") : shown.index("}}'") + 3]
+    body = command.split("-d '")[1].rstrip("'")
+    assert json.loads(body) == {
+        "specversion": "1.0", "id": "1", "source": "web", "type": "OrderPlaced",
+        "subject": "order-1", "data": {"total": 129.0},
+    }  # fmt: skip
+
+
+def test_only_an_administrator_makes_keys(viewer: Client, shop: Log) -> None:
+    assert "An administrator of shop can make a key for you" in text(viewer.get("/welcome"))
+    assert viewer.post("/welcome/key", {"system": "shop"}).status_code == 403
+    assert viewer.post("/welcome/key", {"system": "bank"}).status_code == 403
+    assert not ApiKey.objects.exists()
+
+
+def test_the_tour_ticks_itself_off(viewer: Client, shop: Log) -> None:
+    (order,) = shop.append(envelope(type="OrderPlaced", source="/web"))
+    shop.append(*(delivery("payments", cause=order) for _ in range(2)))
+    (below,) = shop.append(envelope(type="StockReserved", data={"available": -1}))
+    shop.append(envelope())
+    assert "0 of 6" in text(viewer.get("/welcome"))
+    viewer.get(f"/shop/events/drawer?event={order}", **PART)
+    assert "0 of 6" in text(viewer.get("/welcome"))  # not before there is a reason to look
+    viewer.get(f"/shop/events/drawer?event={below}", **PART)
+    viewer.get(f"/shop/moment?at={order}")
+    viewer.get(f"/shop/events/drawer?event={order}", **PART)
+    page = viewer.get("/welcome")
+    assert "3 of 6" in text(page)
+    assert Preferences.objects.get().tour == ["see", "rewind", "cause"]
+    assert viewer.post("/welcome/tour")["Location"] == "/welcome#tour"
+    assert "0 of 6" in text(viewer.get("/welcome"))
+
+
+def test_the_demo_is_one_click_away_where_it_is(viewer: Client, shop: Log) -> None:
+    assert "manage.py up --demo" in text(viewer.get("/welcome"))
+    shop.add()
+    assert "/shop/events" in links(viewer.get("/welcome"))
+
+
+def test_help_as_a_page(viewer: Client, shop: Log) -> None:
+    page = viewer.get("/keyboard")
+    assert "Step one event" in text(page)
+    assert "handled-by" in text(page)
+    assert not read(page).forbidden
