@@ -82,12 +82,16 @@ def test_other_json_is_neither() -> None:
     assert members(b"3") is None
 
 
+LONG = {
+    "letters": b'["' + b"a" * 5_000_000,
+    "escapes": b'["' + rb"\n" * 2_000_000,
+    "brackets": b"[" * 1_500_000,
+    "backslashes": b'["' + b"\\" * 99_999,
+}
+
+
 @pytest.mark.timeout(30)
-@pytest.mark.parametrize(
-    "text",
-    [b'["' + b"a" * 5_000_000, b'["' + rb"\n" * 2_000_000, b"[" * 1_500_000, b'["' + b"\\" * 99_999],
-    ids=["letters", "escapes", "brackets", "backslashes"],
-)  # fmt: skip
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
 def test_no_text_takes_it_long(text: bytes) -> None:
     with pytest.raises(Malformed):
         elements(text)
