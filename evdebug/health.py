@@ -1,6 +1,6 @@
 """For those who watch evdebug itself: alive, ready, and how much it does.
 
-None of these needs a session, so a probe leaves nothing in the database but one heartbeat.
+None of these needs a session; asking leaves nothing behind but the writer's proof of a write.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from apps.access.address import is_loopback
-from apps.access.commands.heartbeat import beat
 from apps.access.errors import AccessError, BadKey
 from apps.access.queries.callers import caller
 from apps.eventlog.errors import EventLogError
 from apps.eventlog.queries import log
+from apps.ingest import figures, queries
+from apps.ingest.writer import queue
 
 FRESH_S = 2.0  # an answer of /readyz is given again for this long: anybody may ask, and it writes
 SPARE = 16 * 1024 * 1024  # bytes a disk must have left: less holds no large event
@@ -69,14 +70,23 @@ def readyz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Give the figures Prometheus collects: to this machine freely, to others with a read key."""
+    """Give the figures Prometheus collects: to this machine freely, to others with a read key.
+
+    A key sees its own system's log, besides what the process does as a whole.
+    """
+    system = None
     if not _is_local(request):
         try:
-            if not caller(request).key:
+            key = caller(request).key
+            if not key:
                 raise BadKey
+            system = key.system
         except AccessError as error:
             return JsonResponse({"code": error.code, "detail": str(error)}, status=error.status)
-    return HttpResponse(generate_latest(REGISTRY), content_type="text/plain; version=0.0.4")
+    now = CollectorRegistry()
+    now.register(Gauges(system))
+    text = b"".join(map(generate_latest, (REGISTRY, figures.REGISTRY, now)))
+    return HttpResponse(text, content_type="text/plain; version=0.0.4")
 
 
 def count_requests(
@@ -95,7 +105,7 @@ def count_requests(
 
 
 class Readiness:
-    """Whether the log can be written, asked of the database at most every two seconds."""
+    """Whether events can be stored, found out at most every two seconds."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -117,10 +127,13 @@ class Readiness:
                 yield f"{missing} migrations are not applied. Run `manage.py migrate`."
                 return
             self._migrated = True
-            beat("readyz")
         except DatabaseError as error:
             # Only the kind: the text may name the server and its user, and anybody may ask.
-            yield f"The database takes no writes now ({type(error).__name__})."
+            yield f"The database cannot be read now ({type(error).__name__})."
+            return
+        writer = queries.health()
+        if not writer.ok:
+            yield f"Events cannot be stored: {writer.reason}."
 
 
 READINESS = Readiness()
@@ -132,7 +145,7 @@ def _disk() -> Iterator[str]:
         return
     free = shutil.disk_usage(Path(name).parent).free
     if free < SPARE:
-        yield f"The disk of {name} has {free} bytes left; at least {SPARE} are needed."
+        yield f"The disk of the log has {free} bytes left; at least {SPARE} are needed."
 
 
 def _missing_migrations() -> int:
@@ -149,19 +162,23 @@ def _is_local(request: HttpRequest) -> bool:
     return not proxied and is_loopback(request.META.get("REMOTE_ADDR") or "")
 
 
-class LogFigures(Collector):
-    """How long each system's log is."""
+class Gauges(Collector):
+    """What waits to be written, and how long the log of each system, or of one, is."""
+
+    def __init__(self, system: str | None) -> None:
+        self._system = system
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
+        waiting = queue.current().waiting
+        yield GaugeMetricFamily("evdebug_queue_events", "Events to be written.", waiting.events)
+        yield GaugeMetricFamily("evdebug_queue_bytes", "Bytes to be written.", waiting.bytes)
         heads = GaugeMetricFamily(
             "evdebug_log_head", "Position of a system's newest event.", labels=["system"]
         )
         try:
             for line in log.lines():
-                heads.add_metric([line.slug], line.head)
+                if self._system in {None, line.slug}:
+                    heads.add_metric([line.slug], line.head)
         except (DatabaseError, EventLogError):
             return  # the figures of the process itself are wanted all the more now
         yield heads
-
-
-REGISTRY.register(LogFigures())

@@ -19,7 +19,7 @@ from apps.access.errors import AccessError, BadKey
 from apps.access.queries import keys
 from apps.eventlog.envelope import Envelope
 from apps.eventlog.errors import LogUnavailable
-from apps.ingest import answers, bodies, decode, deliveries, media
+from apps.ingest import answers, bodies, decode, deliveries, figures, media
 from apps.ingest.answers import Report
 from apps.ingest.decode import Limits
 from apps.ingest.failpoints import reached

@@ -18,6 +18,7 @@ from apps.access.commands.systems import TAKEN
 from apps.access.models import User
 from apps.eventlog.commands.append import append
 from apps.eventlog.places import Line
+from apps.ingest.queries import Health
 from tests.access.conftest import browser, key_of
 from tests.factories import envelope
 
@@ -111,8 +112,12 @@ def routes(
 
 
 @pytest.fixture
-def people(shop: Line, viewer: User, admin: User, stranger: User) -> list[User | None]:
+def people(
+    shop: Line, viewer: User, admin: User, stranger: User, monkeypatch: pytest.MonkeyPatch
+) -> list[User | None]:
     """Nobody, a viewer and an administrator of `shop`, which has an event, and a stranger."""
+    # The writer is a thread of its own, which this test's transaction would keep waiting.
+    monkeypatch.setattr("evdebug.health.queries.health", lambda: Health(True, "", 0, 0))
     append(shop, [envelope(type="A", data=b'{"a":1}')])
     return [None, viewer, admin, stranger]
 

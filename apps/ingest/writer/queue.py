@@ -22,6 +22,7 @@ from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, 
 
 from apps.access.commands.heartbeat import beat
 from apps.eventlog.errors import LogUnavailable, UnknownTimeline
+from apps.ingest import figures
 from apps.ingest.failpoints import reached
 from apps.ingest.jobs import Job, Stored
 from apps.ingest.problems import Refused
@@ -108,7 +109,8 @@ class Writer:
 
     def _commit(self, timeline: int, jobs: Sequence[Job]) -> None:
         try:
-            outcomes = self._write(timeline, jobs)
+            with figures.APPEND.time():
+                outcomes = self._write(timeline, jobs)
         except (DataError, IntegrityError) as error:
             self._halve(timeline, jobs, error)
         except Lost as error:
