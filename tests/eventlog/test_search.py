@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from apps.eventlog.commands.forget import forget
-from apps.eventlog.commands.systems import create_system
+from apps.eventlog.commands.systems import create_system, fork
 from apps.eventlog.envelope import Recorded
 from apps.eventlog.errors import QueryError
 from apps.eventlog.places import Line
@@ -123,6 +123,25 @@ def test_it_keeps_to_its_system(log: Log) -> None:
     other.append(envelope(**mine))
     for text in ["", "type:A", "stream:s-1", "stream:s-*", "correlation:c", "id:1", "data.n:1"]:
         assert [e.position for e in search.search(other.line, text).events] == [1], text
+
+
+@pytest.mark.usefixtures("limits")
+def test_a_fork_does_not_take_its_own_event_for_a_cause_the_parent_learnt_of_later(
+    log: Log,
+) -> None:
+    log.append(envelope(causation="late"), delivery("email", "failed", causation="late"))
+    other = Log(fork(log.line, base=2))
+    log.add(id="late")
+    other.add(id="another")
+    for text in (
+        "cause:3",
+        "cause:3..9",
+        "cause>2",
+        "handled-by:email/failed",
+        "handled-by:email -type:x",
+    ):
+        assert search.search(other.line, text).events == [], text
+        assert search.search(log.line, text).events != [], text
 
 
 def test_limit_is_capped_and_at_least_one(log: Log) -> None:

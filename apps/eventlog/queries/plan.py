@@ -253,8 +253,8 @@ def _by_deliveries(it: Plan, term: Term) -> Plan | None:
         for clause, values in store.among(wanted):
             rows = store.fetch(
                 f"SELECT cause FROM eventlog_event{forced} WHERE lane_id {clause} AND place > %s"
-                " AND place <= %s AND cause IS NOT NULL LIMIT %s",
-                [*values, part.low, part.high, FEW_CAUSES + 1],
+                " AND place <= %s AND cause <= %s LIMIT %s",
+                [*values, part.low, part.high, part.upto, FEW_CAUSES + 1],
             )
             found.update(cause for (cause,) in rows)
             if len(found) > FEW_CAUSES:

@@ -7,7 +7,7 @@ from typing import Any
 
 from apps.eventlog import seen, store
 from apps.eventlog.match import Glimpse
-from apps.eventlog.places import Line, position
+from apps.eventlog.places import BITS, Line, position
 from apps.eventlog.queries.lanes import Strings
 
 INLINE = 64 * 1024  # bytes of data read along with a row; more is read when its turn comes
@@ -44,7 +44,8 @@ class Reader:
         columns = [_COLUMNS[name] for name in self._names]
         columns += [_SMALL.format(name) for name in self._large]
         self._select = "SELECT " + ", ".join(["e.place", "e.lane_id", *columns])
-        self._causes = "causation" in wanted
+        self._causes, self._cause = "causation" in wanted, "cause" in wanted
+        self._upto = {part.timeline: part.upto for part in line.segments}
 
     @property
     def only_keys(self) -> bool:
@@ -81,6 +82,8 @@ class Reader:
                 setattr(glimpse, name, _EMPTY.get(name) if value is None else value)
             for name, at in large:
                 setattr(glimpse, name, self._bytes(name, row[0], row[at], row[at + 1]))
+            if self._cause and (glimpse.cause or 0) > self._upto[row[0] >> BITS]:
+                glimpse.cause = None  # learnt after a fork; there it is another event's position
             if self._causes:
                 glimpse.causation = glimpse.causation or causes.get(glimpse.cause, "")
             yield glimpse

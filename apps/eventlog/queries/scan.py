@@ -155,13 +155,18 @@ def _keys(plan: Plan, part: Segment, limit: int, *, descending: bool) -> list[in
     order = " DESC" if descending else ""
     selects: list[str] = []
     parameters: list[int] = []
+    upto = next(s.upto for s in plan.line.segments if s.timeline == part.timeline)
     for column, value in plan.sources:
+        if column == "cause" and value > upto:
+            continue  # what a fork's past learnt after the fork is not the fork's event
         index = f" INDEXED BY {_INDEX[column]}" if store.sqlite() else ""
         selects.append(
             f"SELECT * FROM (SELECT place FROM eventlog_event{index} WHERE {column} = %s"
             f" AND place > %s AND place <= %s ORDER BY place{order} LIMIT %s) w{len(selects)}"
         )
         parameters += [value, part.low, part.high, limit]
+    if not selects:
+        return []
     sql = f"{' UNION ALL '.join(selects)} ORDER BY 1{order} LIMIT %s"
     return [key for (key,) in store.fetch(sql, [*parameters, limit])]
 
@@ -182,8 +187,8 @@ def _handled(plan: Plan, term: Term, positions: Sequence[int]) -> set[int]:
         for clause, values in store.among(positions):
             rows = store.fetch(
                 f"SELECT DISTINCT cause, lane_id FROM eventlog_event WHERE cause {clause}"
-                " AND place > %s AND place <= %s",
-                [*values, part.low, part.high],
+                " AND place > %s AND place <= %s AND cause <= %s",
+                [*values, part.low, part.high, part.upto],
             )
             found.update(cause for cause, lane in rows if lane in lanes)
     return found
