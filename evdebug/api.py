@@ -33,6 +33,7 @@ from apps.eventlog.errors import (
     UnknownTimeline,
 )
 from apps.eventlog.places import Line
+from apps.projections.api import router as states
 from apps.traces.api import router as traces
 
 logger = logging.getLogger(__name__)
@@ -112,6 +113,7 @@ api = Api(
 )
 api.add_router("", router)
 api.add_router("", traces)
+api.add_router("", states)
 
 
 def problem(status: int, code: str, detail: str, **more: Any) -> HttpResponse:

@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "apps.access",
     "apps.ingest",
     "apps.traces",
+    "apps.projections",
     "apps.pages",
     "evdebug",
 ]

@@ -1,4 +1,4 @@
-"""The project's one signal: the log grew."""
+"""The log's signals: it grew, or it forgot."""
 
 from __future__ import annotations
 
@@ -6,3 +6,7 @@ from django.dispatch import Signal
 
 # Sent after the commit with timeline=int, head=int. A hint: it may be lost; the log is the truth.
 appended = Signal()
+
+# Sent in the transaction that erases data, with timelines=list[int]: those that may have shown it.
+# Whoever keeps anything made of it drops that now; an error undoes the erasing.
+forgotten = Signal()

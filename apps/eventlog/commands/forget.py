@@ -11,6 +11,7 @@ from apps.eventlog import store
 from apps.eventlog.commands import append
 from apps.eventlog.errors import EventLogError
 from apps.eventlog.places import Line, Segment, place
+from apps.eventlog.signals import forgotten
 
 SLICE = 2000  # rows erased under one lock: well below 200 ms
 
@@ -86,9 +87,21 @@ def _erase(where: str, parameters: Sequence[object], timeline: int) -> int:
                 "UPDATE eventlog_timeline SET forgotten = forgotten + %s WHERE id = %s",
                 [len(rows), timeline],
             )
+            if rows:
+                forgotten.send(sender=None, timelines=_relatives(timeline))
         count += len(rows)
         if len(rows) < SLICE:
             return count
+
+
+def _relatives(timeline: int) -> list[int]:
+    """Return all timelines of the system: forks read their parent's rows."""
+    rows = store.fetch(
+        "SELECT t.id FROM eventlog_timeline t JOIN eventlog_timeline o"
+        " ON o.system_id = t.system_id WHERE o.id = %s",
+        [timeline],
+    )
+    return [each for (each,) in rows]
 
 
 def _checksum(packed: bytes) -> int:

@@ -1,0 +1,194 @@
+"""What a fold reads: the events of streams in slim form, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from apps.eventlog import store
+from apps.eventlog.envelope import Recorded
+from apps.eventlog.places import Line, position
+from apps.eventlog.queries.lanes import Strings, lanes_of
+from apps.eventlog.queries.log import load
+
+PAGE_BYTES = 4 * 1024 * 1024  # data aimed at in one page
+PAGE_ROWS = 4000
+STREAMS = 500  # streams asked for at once
+
+
+class Fact(NamedTuple):
+    """One event of a stream: what happened, and the bytes that say it."""
+
+    position: int
+    stream: int  # its number
+    lane: int  # see `lanes`
+    log_time: int
+    data: bytes | None  # None once forgotten
+
+
+def number(line: Line, stream: str) -> int | None:
+    """Return the number of a stream, None where the system has none of that name."""
+    return store.names_to_ids("stream", line.system, [stream]).get(stream)
+
+
+def numbers(line: Line, streams: Iterable[str]) -> dict[str, int]:
+    """Return the numbers of those streams the system has."""
+    return store.names_to_ids("stream", line.system, streams)
+
+
+def names(ids: Iterable[int]) -> dict[int, tuple[str, str]]:
+    """Return (name, category) of streams by number."""
+    found: dict[int, tuple[str, str]] = {}
+    for clause, values in store.among(sorted(set(ids))):
+        sql = f"SELECT id, name, category FROM eventlog_stream WHERE id {clause}"
+        found |= {n: (name, category) for n, name, category in store.fetch(sql, values)}
+    return found
+
+
+def lanes(line: Line, ids: Iterable[int]) -> dict[int, Strings]:
+    """Return what lanes stand for."""
+    return lanes_of(line.system, ids)
+
+
+def _forced() -> str:
+    return " INDEXED BY eventlog_event_stream" if store.sqlite() else ""
+
+
+def of_streams(
+    line: Line, streams: Sequence[int], *, after: int = 0, upto: int
+) -> Iterator[list[Fact]]:
+    """Yield the events of up to STREAMS streams with after < position <= upto, page by page.
+
+    All kinds of events are among them. A page holds about PAGE_BYTES of data.
+    """
+    if not 0 < len(streams) <= STREAMS:
+        raise ValueError(f"1 to {STREAMS} streams, not {len(streams)}")
+    marks = ",".join(["%s"] * len(streams))
+    which = "= %s" if len(streams) == 1 else f"IN ({marks})"
+    return _pages(line, f"{_forced()} WHERE e.stream_id {which}", streams, after, upto)
+
+
+def all_streams(line: Line, *, after: int = 0, upto: int) -> Iterator[list[Fact]]:
+    """Yield the events of all streams with after < position <= upto, in order, page by page."""
+    return _pages(line, " WHERE +e.stream_id IS NOT NULL", [], after, upto)
+
+
+def _pages(
+    line: Line, which: str, values: Sequence[int], after: int, upto: int
+) -> Iterator[list[Fact]]:
+    sql = (
+        f"SELECT e.place, e.stream_id, e.lane_id, e.log_time, e.data FROM eventlog_event e{which}"
+        " AND e.place > %s AND e.place <= %s ORDER BY e.place LIMIT %s"
+    )
+    limit = 256
+    for part in line.within(after, upto):
+        low, base = part.low, part.low - part.after
+        while True:
+            rows = store.fetch(sql, [*values, low, part.high, limit])
+            if rows:
+                yield [
+                    Fact(place - base, stream, lane, time, None if data is None else bytes(data))
+                    for place, stream, lane, time, data in rows
+                ]
+            if len(rows) < limit:
+                break
+            low = rows[-1][0]
+            size = sum(len(row[4] or b"") for row in rows) or 1
+            limit = max(8, min(PAGE_ROWS, limit * 4, PAGE_BYTES * len(rows) // size))
+
+
+def recorded(
+    line: Line, stream: int, *, after: int = 0, upto: int, limit: int = 500
+) -> list[Recorded]:
+    """Return the events of a stream with after < position <= upto, whole, at most `limit`."""
+    found: list[Recorded] = []
+    for part in line.within(after, upto):
+        if len(found) < limit:
+            found += load(
+                line,
+                "e.stream_id = %s AND e.place > %s AND e.place <= %s ORDER BY e.place LIMIT %s",
+                [stream, part.low, part.high, limit - len(found)],
+            )
+    return found
+
+
+def positions(line: Line, stream: int, *, after: int = 0, upto: int) -> list[tuple[int, int]]:
+    """Return (position, lane) of a stream's events with after < position <= upto, in order."""
+    found: list[tuple[int, int]] = []
+    for part in line.within(after, upto):
+        base = part.low - part.after
+        rows = store.fetch(
+            f"SELECT e.place, e.lane_id FROM eventlog_event e{_forced()}"
+            " WHERE e.stream_id = %s AND e.place > %s AND e.place <= %s ORDER BY e.place",
+            [stream, part.low, part.high],
+        )
+        found += [(place - base, lane) for place, lane in rows]
+    return found
+
+
+def neighbour(line: Line, stream: int, at: int, *, back: bool, upto: int) -> int | None:
+    """Return the position of a stream's event before or after `at`, None where there is none."""
+    order = " DESC" if back else ""
+    parts = line.within(0, at - 1) if back else line.within(at, upto)
+    for part in reversed(parts) if back else parts:
+        rows = store.fetch(
+            f"SELECT e.place FROM eventlog_event e{_forced()} WHERE e.stream_id = %s"
+            f" AND e.place > %s AND e.place <= %s ORDER BY e.place{order} LIMIT 1",
+            [stream, part.low, part.high],
+        )
+        if rows:
+            return position(rows[0][0])
+    return None
+
+
+def last_places(line: Line, ids: Sequence[int], *, upto: int) -> dict[int, int]:
+    """Return the position of each stream's last event up to a moment, for those that have one."""
+    found: dict[int, int] = {}
+    for part in reversed(line.within(0, upto)):
+        missing = [n for n in ids if n not in found]
+        for clause, values in store.among(missing):
+            rows = store.fetch(
+                "SELECT s.id, (SELECT e.place FROM eventlog_event e WHERE e.stream_id = s.id"
+                " AND e.place > %s AND e.place <= %s ORDER BY e.place DESC LIMIT 1)"
+                f" FROM eventlog_stream s WHERE s.id {clause}",
+                [part.low, part.high, *values],
+            )
+            found |= {n: position(place) for n, place in rows if place is not None}
+    return found
+
+
+def recent(line: Line, *, upto: int, limit: int, rows: int = 20_000) -> list[tuple[int, int]]:
+    """Return (stream, position) of the streams changed last up to a moment, newest first.
+
+    rows  events looked at, at most; streams silent for longer are not among them
+    """
+    found: dict[int, int] = {}
+    step = 500
+    for part in reversed(line.within(0, upto)):
+        high = part.high
+        while rows > 0 and len(found) < limit and high > part.low:
+            low = max(part.low, high - step)
+            for place, stream in store.fetch(
+                "SELECT e.place, e.stream_id FROM eventlog_event e"
+                " WHERE e.place > %s AND e.place <= %s AND +e.stream_id IS NOT NULL"
+                " ORDER BY e.place DESC",
+                [low, high],
+            ):
+                found.setdefault(stream, position(place))
+            rows, high, step = rows - step, low, min(step * 2, 5000)
+    return sorted(found.items(), key=lambda each: -each[1])[:limit]
+
+
+def touched(line: Line, *, after: int, upto: int) -> dict[int, int]:
+    """Return how many events each stream has with after < position <= upto. Reads them all."""
+    counts: dict[int, int] = {}
+    for part in line.within(after, upto):
+        rows = store.fetch(
+            "SELECT e.stream_id, count(*) FROM eventlog_event e"
+            " WHERE e.place > %s AND e.place <= %s AND +e.stream_id IS NOT NULL"
+            " GROUP BY e.stream_id",
+            [part.low, part.high],
+        )
+        for stream, count in rows:
+            counts[stream] = counts.get(stream, 0) + count
+    return counts

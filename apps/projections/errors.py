@@ -1,0 +1,50 @@
+"""What can go wrong with states, by what the caller can do about it.
+
+EventLogError
+├── UnknownStream       name another stream: the timeline never has this one
+├── UnknownProjection   name another projection
+├── BrokenCode          mend the modules named in EVDEBUG_CODE
+└── QueryError
+    └── BadExpression   the expression is wrong: `column` says where
+"""
+
+from __future__ import annotations
+
+from apps.eventlog.errors import EventLogError, QueryError
+from apps.projections.grammar import ExpressionError
+
+
+class UnknownStream(EventLogError):
+    """The timeline never has a stream of this name."""
+
+    code = "unknown_stream"
+
+    def __init__(self, slug: str, stream: str) -> None:
+        super().__init__(f"{slug!r} has no stream {stream[:200]!r}.")
+
+
+class UnknownProjection(EventLogError):
+    """No projection has this name, or it does not take this stream."""
+
+    code = "unknown_projection"
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        there = ", ".join(known) or "none"
+        super().__init__(f"No projection is called {name[:200]!r}. There are: {there}.")
+
+
+class BrokenCode(EventLogError):
+    """A module of EVDEBUG_CODE cannot be run; the message says which and why."""
+
+    code = "broken_code"
+
+
+class BadExpression(QueryError):
+    """An expression is wrong, or cannot be worked out."""
+
+    code = "bad_expression"
+
+    @classmethod
+    def of(cls, error: ExpressionError) -> BadExpression:
+        """Return the same error as one of the log's."""
+        return cls(error.message, column=error.column, length=error.length)

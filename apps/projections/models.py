@@ -1,0 +1,43 @@
+"""What is kept of states: snapshots, which can all be dropped, and the watches people made."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Projection(models.Model):
+    """One way to make states of events. Changed code is another, so it reads no old snapshot."""
+
+    fingerprint = models.CharField(max_length=128, unique=True)
+
+
+class Snapshot(models.Model):
+    """The state of one stream after one event, so that a rewind need not begin at the first."""
+
+    projection = models.IntegerField()
+    stream = models.BigIntegerField(help_text="Number of the stream; 0 for a state of all.")
+    place = models.BigIntegerField(help_text="timeline << 40 | position of the event.")
+    state = models.BinaryField(help_text="JSON, compressed.")
+    marks = models.BinaryField(help_text="Positions that set the leaves, in order, compressed.")
+    note = models.TextField(blank=True, help_text="What is wrong with the state, if anything.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["projection", "stream", "place"], name="projections_snapshot_once"
+            )
+        ]
+
+
+class Watch(models.Model):
+    """An expression somebody looks at while moving through time."""
+
+    system = models.BigIntegerField()
+    owner = models.BigIntegerField(help_text="Number of the person.")
+    stream = models.CharField(max_length=1024, blank=True)
+    expression = models.CharField(max_length=2000)
+    must_hold = models.BooleanField(default=False, help_text="A rule: broken where it is false.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["system", "owner"], name="projections_watches")]

@@ -1,0 +1,82 @@
+"""Snapshots: the nearest one before a moment, and keeping those that pay."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from django.db import DatabaseError, transaction
+
+from apps.eventlog.places import Line, place, position
+from apps.projections import blame, packing
+from apps.projections.exact import MISSING
+from apps.projections.models import Projection, Snapshot
+
+logger = logging.getLogger(__name__)
+_numbers: dict[str, int] = {}
+
+
+class Kept(NamedTuple):
+    """A snapshot that was read."""
+
+    position: int
+    state: object
+    marks: blame.Marks  # MISSING when they were not asked for
+    note: str
+    size: int  # bytes of the state as JSON
+
+
+class Made(NamedTuple):
+    """A snapshot to keep."""
+
+    position: int
+    state: bytes
+    marks: bytes
+    note: str
+
+
+def number_of(fingerprint: str) -> int:
+    """Return the number of a projection, given out when it is first seen."""
+    if fingerprint not in _numbers:
+        found, _ = Projection.objects.get_or_create(fingerprint=fingerprint)
+        if transaction.get_connection().in_atomic_block:  # it may be rolled back
+            return int(found.pk)
+        _numbers[fingerprint] = int(found.pk)
+    return _numbers[fingerprint]
+
+
+def nearest(
+    line: Line, fingerprint: str, stream: int, *, upto: int, marks: bool = False
+) -> Kept | None:
+    """Return the last snapshot at or before a position; a fork's are its parent's too."""
+    projection = number_of(fingerprint)
+    columns = ["place", "state", "note", *(["marks"] if marks else [])]
+    for part in reversed(line.within(0, upto)):
+        rows = Snapshot.objects.filter(
+            projection=projection, stream=stream, place__gt=part.low, place__lte=part.high
+        )
+        found = rows.order_by("-place").values_list(*columns).first()
+        if found:
+            state, size = packing.unpack_state(bytes(found[1]))
+            set_by = packing.unpack_marks(state, bytes(found[3])) if marks else MISSING
+            return Kept(position(found[0]), state, set_by, found[2], size)
+    return None
+
+
+def keep(line: Line, fingerprint: str, stream: int, made: Sequence[Made]) -> None:
+    """Store snapshots. One that cannot be stored costs time later and nothing else."""
+    projection = number_of(fingerprint)
+    rows = [
+        Snapshot(
+            projection=projection, stream=stream, place=place(part.timeline, each.position),
+            state=each.state, marks=each.marks, note=each.note,
+        )
+        for each in made
+        for part in line.within(each.position - 1, each.position)
+    ]  # fmt: skip
+    try:
+        with transaction.atomic():
+            Snapshot.objects.bulk_create(rows, ignore_conflicts=True)
+    except DatabaseError as error:
+        logger.info("Snapshots were not kept: %s", error)

@@ -1,0 +1,260 @@
+"""The state of a stream at any moment, how it came about, and what that cost to find out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from apps.eventlog.envelope import Undecodable
+from apps.eventlog.places import Line
+from apps.eventlog.queries import facts
+from apps.projections import blame, exact, merge, packing
+from apps.projections.diff import Change, changes
+from apps.projections.errors import UnknownProjection, UnknownStream
+from apps.projections.exact import MISSING
+from apps.projections.queries import snapshots
+from apps.projections.spacing import Spacing
+
+MERGE = "merge"  # the projection that needs no code
+FINGERPRINT = "merge/1"
+HISTORY = 1000  # changes on a page of a history, by default
+HISTORY_MOST = 5000
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """What finding a state cost."""
+
+    snapshot: int | None  # position of the snapshot it began at
+    folded: int  # events folded from there
+    ms: float
+
+
+class State(msgspec.Struct, frozen=True):
+    """A stream's state as of a moment.
+
+    state  MISSING before the first event, None (null) once deleted
+    last   position of the last event in it, 0 for none
+    error  what is missing or wrong in it, "" for nothing
+    marks  who set what (see blame), MISSING when not asked for
+    """
+
+    stream: str
+    position: int
+    state: Any
+    last: int
+    error: str
+    marks: blame.Marks
+    cost: Cost
+    projection: str = MERGE
+    fingerprint: str = FINGERPRINT
+    broken: int | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether the entity is there: it began, and was not deleted."""
+        return self.state is not MISSING and self.state is not None
+
+
+class Step(NamedTuple):
+    """A state after one event."""
+
+    position: int
+    log_time: int
+    lane: int
+    state: Any
+    data: bytes | None
+
+
+def state_at(
+    line: Line, stream: str, *, at: int | None = None, projection: str = "", marks: bool = False
+) -> State:
+    """Return a stream's state after the events up to a position (the head without one).
+
+    raises  UnknownStream where the timeline never has the stream, UnknownProjection
+    cost    the nearest snapshot and the events after it: about 1 ms once snapshots are there
+    """
+    begun = time.perf_counter()
+    _known(projection)
+    moment = line.head if at is None else max(0, min(at, line.head))
+    number = stream_number(line, stream)
+    fold = _Fold(line, number, moment, marks=marks)
+    fold.run()
+    if not fold.last and not exists(line, number):
+        raise UnknownStream(line.slug, stream)
+    took = round((time.perf_counter() - begun) * 1000, 3)
+    return State(
+        stream=stream, position=moment, state=fold.state, last=fold.last, error=fold.note,
+        marks=fold.marks if marks else MISSING, cost=Cost(fold.snapshot, fold.folded, took),
+    )  # fmt: skip
+
+
+def _known(projection: str) -> None:
+    if projection not in ("", MERGE):
+        raise UnknownProjection(projection, [MERGE])
+
+
+def stream_number(line: Line, stream: str) -> int:
+    """Return a stream's number; UnknownStream where the system has none of that name."""
+    number = facts.number(line, stream) if stream and "\0" not in stream else None
+    if number is None:
+        raise UnknownStream(line.slug, stream)
+    return number
+
+
+def exists(line: Line, number: int) -> bool:
+    """Return whether a line has any event of a stream."""
+    return bool(facts.last_places(line, [number], upto=line.head))
+
+
+class _Fold:
+    """One fold of one stream, from the nearest snapshot to a moment."""
+
+    def __init__(self, line: Line, stream: int, upto: int, *, marks: bool) -> None:
+        self.line, self.stream, self.upto, self.marking = line, stream, upto, marks
+        self.made: list[snapshots.Made] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        kept = snapshots.nearest(
+            self.line, FINGERPRINT, self.stream, upto=self.upto, marks=self.marking
+        )
+        self.snapshot = kept.position if kept else None
+        self.last = kept.position if kept else 0
+        self.state = kept.state if kept else MISSING
+        self.marks = kept.marks if kept else MISSING
+        self.note = kept.note if kept else ""
+        self.spacing = Spacing(kept.size if kept else 0)
+        self.folded = 0
+
+    def run(self) -> None:
+        """Fold, and keep the snapshots that pay. Marks are tracked only where they are needed."""
+        if not self._through():
+            self.marking = True  # a snapshot is due, and snapshots hold marks
+            self._begin()
+            self._through()
+        if self.made:
+            snapshots.keep(self.line, FINGERPRINT, self.stream, self.made)
+
+    def _through(self) -> bool:
+        pages = facts.of_streams(self.line, [self.stream], after=self.snapshot or 0, upto=self.upto)
+        for page in pages:
+            kinds = facts.lanes(self.line, {fact.lane for fact in page})
+            for fact in page:
+                if kinds[fact.lane].kind != "event":
+                    continue
+                self._take(fact, kinds[fact.lane])
+                if self.spacing.add(len(fact.data or b"")):
+                    if not self.marking:
+                        return False
+                    self._offer()
+        return True
+
+    def _take(self, fact: facts.Fact, lane: Any) -> None:
+        self.folded += 1
+        self.last = fact.position
+        data, note = read(fact.data, lane.content_type)
+        if note:
+            self.note = f"#{fact.position}: {note}"
+        elif self.marking:
+            self.state, self.marks = blame.applied(self.state, self.marks, data, fact.position)
+        else:
+            self.state = merge.apply(self.state, data)
+
+    def _offer(self) -> None:
+        """Make a snapshot here if it is small enough beside the events it stands for."""
+        if self.state is MISSING:
+            return
+        if self.spacing.size and not self.spacing.affords(self.spacing.size):
+            return  # the last one was already too large for so few events
+        state, marks, size = packing.pack(self.state, self.marks)
+        stored = len(state) + len(marks)
+        if self.spacing.affords(stored):
+            self.made.append(snapshots.Made(self.last, state, marks, self.note))
+            self.spacing.begin(size, stored)
+        else:
+            self.spacing.size = stored
+
+
+def read(data: bytes | None, content_type: str) -> tuple[Any, str]:
+    """Return (value, what is wrong): MISSING for data that says nothing to a merge."""
+    if data is None:
+        return MISSING, "its data was deleted; what it said is not in this state."
+    if not data:
+        return MISSING, ""
+    try:
+        return exact.decode(data, content_type), ""
+    except Undecodable as error:
+        return MISSING, f"its data was left out: {error}."
+
+
+def walk(line: Line, stream: str, *, after: int = 0, upto: int) -> Iterator[Step]:
+    """Yield the state after each event with after < position <= upto; the first is what was before.
+
+    The first step has the position of the last event up to `after`, 0 for none.
+    """
+    number = stream_number(line, stream)
+    start = _Fold(line, number, after, marks=False)
+    if after > 0:
+        start.run()
+    else:
+        start.state, start.last = MISSING, 0
+    state = start.state
+    yield Step(start.last, 0, 0, state, None)
+    for page in facts.of_streams(line, [number], after=after, upto=upto):
+        lanes = facts.lanes(line, {fact.lane for fact in page})
+        for fact in page:
+            lane = lanes[fact.lane]
+            if lane.kind == "event":
+                state = merge.apply(state, read(fact.data, lane.content_type)[0])
+                yield Step(fact.position, fact.log_time, fact.lane, state, fact.data)
+
+
+def diff(line: Line, stream: str, *, before: int, after: int, projection: str = "") -> list[Change]:
+    """Return what changed in a stream's state between two positions, either way round."""
+    a = state_at(line, stream, at=before, projection=projection)
+    b = state_at(line, stream, at=after, projection=projection)
+    return changes(a.state, b.state)
+
+
+class Entry(NamedTuple):
+    """One change of a field: what it was from this event on. MISSING: it was not there."""
+
+    position: int
+    log_time: int
+    value: Any
+
+
+class History(NamedTuple):
+    """Changes of a field in order. `next` goes on as `after`, None after the last."""
+
+    entries: list[Entry]
+    next: int | None
+
+
+def history(
+    line: Line, stream: str, *, field: str = "", after: int = 0, upto: int | None = None,
+    limit: int = HISTORY, projection: str = "",
+) -> History:  # fmt: skip
+    """Return one entry per change of what a JSON pointer leads to.
+
+    raises  UnknownStream; ValueError for a field that is no pointer
+    """
+    _known(projection)
+    limit = max(1, min(limit, HISTORY_MOST))
+    upto = line.head if upto is None else min(upto, line.head)
+    steps = walk(line, stream, after=max(0, after), upto=upto)
+    value = exact.at(next(steps).state, field)
+    found: list[Entry] = []
+    for step in steps:
+        now = exact.at(step.state, field)
+        if not exact.same(now, value):
+            if len(found) == limit:
+                return History(found, found[-1].position)
+            found.append(Entry(step.position, step.log_time, now))
+            value = now
+    if not found and not exists(line, stream_number(line, stream)):
+        raise UnknownStream(line.slug, stream)
+    return History(found, None)
