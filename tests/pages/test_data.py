@@ -11,7 +11,7 @@ from tests.conftest import Log
 from tests.factories import envelope
 from tests.pages.reading import links, read, text
 
-PART = {"HTTP_HX_REQUEST": "true"}
+PART = {"HX-Request": "true"}
 ROWS = [{"id": n, "note": "n" * 30} for n in range(250)]
 
 
@@ -21,7 +21,7 @@ def big(shop: Log) -> int:
 
 
 def test_it_works(viewer: Client, big: int) -> None:
-    part = viewer.get(f"/shop/events/{big}/part?pointer=/rows&offset=200", **PART)
+    part = viewer.get(f"/shop/events/{big}/part?pointer=/rows&offset=200", headers=PART)
     assert '"id"' not in text(part)
     assert "249" in text(part)
     assert not read(part).forbidden
@@ -33,7 +33,7 @@ def test_the_drawer_leads_to_every_value(viewer: Client, big: int) -> None:
     for _ in range(40):
         if not waiting:
             break
-        part = viewer.get(waiting.pop(), **PART)
+        part = viewer.get(waiting.pop(), headers=PART)
         assert part.status_code == 200
         seen += text(part)
         waiting += [h for h in links(part) if "/part?" in h]
@@ -65,7 +65,7 @@ def test_any_bytes_are_shown(
     viewer: Client, shop: Log, data: bytes, content_type: str, view: str, words: str
 ) -> None:
     position = shop.add(data=data, content_type=content_type)
-    part = viewer.get(f"/shop/events/drawer?event={position}&view={view}", **PART)
+    part = viewer.get(f"/shop/events/drawer?event={position}&view={view}", headers=PART)
     assert words in text(part)
     assert not read(part).forbidden
     assert "<b>text" not in part.content.decode()
@@ -73,11 +73,11 @@ def test_any_bytes_are_shown(
 
 def test_raw_and_hex_come_in_parts(viewer: Client, shop: Log) -> None:
     position = shop.add(data=b"a" * 100_000, content_type="text/plain")
-    first = viewer.get(f"/shop/events/{position}/raw", **PART)
+    first = viewer.get(f"/shop/events/{position}/raw", headers=PART)
     assert text(first).count("a") >= 32 * 1024
     (href,) = [h for h in links(first) if "offset=" in h]
-    assert text(viewer.get(href, **PART)).count("a") >= 32 * 1024
-    assert "offset=4096" in links(viewer.get(f"/shop/events/{position}/hex", **PART))[0]
+    assert text(viewer.get(href, headers=PART)).count("a") >= 32 * 1024
+    assert "offset=4096" in links(viewer.get(f"/shop/events/{position}/hex", headers=PART))[0]
     assert viewer.get(f"/shop/events/{position}/hex?offset=99999999").status_code == 200
 
 
@@ -108,7 +108,7 @@ def test_ten_megabytes(viewer: Client, shop: Log) -> None:
     page = viewer.get(f"/shop/events?event={position}&draw=1&col=0.name")
     assert page.status_code == 200
     assert len(page.content) < 500_000
-    last = viewer.get(f"/shop/events/{position}/part?offset=22990", **PART)
+    last = viewer.get(f"/shop/events/{position}/part?offset=22990", headers=PART)
     assert "22999" in text(last)
 
 
@@ -117,6 +117,6 @@ def test_an_event_whose_data_was_deleted(viewer: Client, shop: Log) -> None:
 
     shop.append(envelope(stream="order-1", data={"a": 1}), envelope())
     forget(shop.line, stream="order-1")
-    assert "deleted" in text(viewer.get("/shop/events/drawer?event=1", **PART))
+    assert "deleted" in text(viewer.get("/shop/events/drawer?event=1", headers=PART))
     assert viewer.get("/shop/events").status_code == 200
     assert viewer.get("/shop/events/1/raw").status_code == 404

@@ -9,7 +9,7 @@ from tests.conftest import Log
 from tests.factories import delivery, envelope
 from tests.pages.reading import links, read, rows, text
 
-PART = {"HTTP_HX_REQUEST": "true"}
+PART = {"HX-Request": "true"}
 
 
 def test_it_works(viewer: Client, trade: Log) -> None:
@@ -105,10 +105,10 @@ def test_a_wrong_query_says_where(viewer: Client, trade: Log) -> None:
     assert page.status_code == 422
     assert "Column 18" in text(page)
     assert "Did you mean type?" in text(page)
-    part = viewer.get("/shop/events/results?q=typ:x", **PART)
+    part = viewer.get("/shop/events/results?q=typ:x", headers=PART)
     assert (part.status_code, part["HX-Retarget"]) == (422, "#q-msg")
     assert not rows(part)
-    assert viewer.get("/shop/events/counts?q=typ:x", **PART).status_code == 204
+    assert viewer.get("/shop/events/counts?q=typ:x", headers=PART).status_code == 204
 
 
 def test_columns_from_the_data(viewer: Client, trade: Log) -> None:
@@ -130,7 +130,7 @@ def test_parts_are_pages_for_whoever_opens_them(viewer: Client, trade: Log) -> N
 
 
 def test_counts(viewer: Client, trade: Log) -> None:
-    part = viewer.get("/shop/events/counts?at=120", **PART)
+    part = viewer.get("/shop/events/counts?at=120", headers=PART)
     said = text(part)
     placed = sum(e.type == "OrderPlaced" for e in trade.read(upto=120))
     assert f"OrderPlaced {placed}" in said
@@ -144,7 +144,7 @@ def test_counts(viewer: Client, trade: Log) -> None:
 
 
 def test_a_chosen_value_is_taken_away_by_a_click(viewer: Client, trade: Log) -> None:
-    part = viewer.get("/shop/events/counts?q=type:OrderPlaced", **PART)
+    part = viewer.get("/shop/events/counts?q=type:OrderPlaced", headers=PART)
     chosen = [a for _, a in read(part).elements if a.get("aria-checked") == "true"]
     assert [a["href"] for a in chosen] == ["?"]
     others = [h for h in links(part, role="checkbox") if "PaymentCaptured" in h]
@@ -152,7 +152,7 @@ def test_a_chosen_value_is_taken_away_by_a_click(viewer: Client, trade: Log) -> 
 
 
 def test_the_drawer(viewer: Client, trade: Log) -> None:
-    part = viewer.get("/shop/events/drawer?event=1&at=2", **PART)
+    part = viewer.get("/shop/events/drawer?event=1&at=2", headers=PART)
     said = text(part)
     for words in (
         "OrderPlaced",
@@ -172,7 +172,7 @@ def test_the_drawer(viewer: Client, trade: Log) -> None:
     ]
     assert future == ["3", "5", "4", "4"]
     assert not read(part).forbidden
-    assert "Nothing at #9 999" in text(viewer.get("/shop/events/drawer?event=9999", **PART))
+    assert "Nothing at #9 999" in text(viewer.get("/shop/events/drawer?event=9999", headers=PART))
 
 
 def test_the_drawer_is_part_of_the_page_without_script(viewer: Client, trade: Log) -> None:
@@ -247,4 +247,4 @@ def test_a_hundred_thousand_deliveries_do_not_fill_the_page(viewer: Client, shop
     page = viewer.get("/shop/events")
     assert rows(page) == [1]
     assert len(page.content) < 100_000
-    assert len(viewer.get("/shop/events/drawer?event=1", **PART).content) < 300_000
+    assert len(viewer.get("/shop/events/drawer?event=1", headers=PART).content) < 300_000

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import AsyncIterator
+from typing import Any
 from unittest import mock
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import connections
 from django.test import AsyncClient, Client
 
 from tests.conftest import Log
@@ -17,13 +20,20 @@ from tests.pages.reading import text
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.fixture(autouse=True)
+async def _closed() -> AsyncIterator[None]:
+    """Close the connections of the thread that answered."""
+    yield
+    await sync_to_async(connections.close_all)()
+
+
 async def download(client: Client, address: str) -> str:
     asynchronous = AsyncClient(headers={"host": "localhost"})
     asynchronous.cookies = client.cookies
-    answer = await asynchronous.get(address)
+    answer: Any = await asynchronous.get(address)
     assert answer.status_code == 200
     assert answer["Content-Disposition"].startswith("attachment; filename=")
-    return b"".join([part async for part in answer.streaming_content]).decode()
+    return b"".join([part async for part in answer]).decode()
 
 
 async def test_it_works(transactional_db: None, viewer: Client, trade: Log) -> None:

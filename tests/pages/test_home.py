@@ -14,7 +14,7 @@ from tests.conftest import Log
 from tests.factories import delivery, envelope
 from tests.pages.reading import links, read, text
 
-PART = {"HTTP_HX_REQUEST": "true"}
+PART = {"HX-Request": "true"}
 
 
 def test_the_start_leads_to_what_there_is(viewer: Client, shop: Log, root: Client) -> None:
@@ -71,11 +71,11 @@ def test_the_tour_ticks_itself_off(viewer: Client, shop: Log) -> None:
     (below,) = shop.append(envelope(type="StockReserved", data={"available": -1}))
     shop.append(envelope())
     assert "0 of 6" in text(viewer.get("/welcome"))
-    viewer.get(f"/shop/events/drawer?event={order}", **PART)
+    viewer.get(f"/shop/events/drawer?event={order}", headers=PART)
     assert "0 of 6" in text(viewer.get("/welcome"))  # not before there is a reason to look
-    viewer.get(f"/shop/events/drawer?event={below}", **PART)
+    viewer.get(f"/shop/events/drawer?event={below}", headers=PART)
     viewer.get(f"/shop/moment?at={order}")
-    viewer.get(f"/shop/events/drawer?event={order}", **PART)
+    viewer.get(f"/shop/events/drawer?event={order}", headers=PART)
     page = viewer.get("/welcome")
     assert "3 of 6" in text(page)
     assert Preferences.objects.get().tour == ["see", "rewind", "cause"]

@@ -27,7 +27,7 @@ EVIL = [
     "x" * 900 + MARK,
     "🎉 ẞ 東京 \u0301\u0301\u0301" + MARK,
 ]
-PART = {"HTTP_HX_REQUEST": "true"}
+PART = {"HX-Request": "true"}
 SEEN = ("title", "aria-label", "alt", "placeholder")
 NAMES = (
     "type", "source", "stream", "correlation", "channel", "partition", "offset", "key", "tap",
@@ -92,7 +92,7 @@ def test_pages_show_it_as_text(viewer: Client, evil: str, path: str) -> None:
 
 @pytest.mark.parametrize("path", PARTS)
 def test_parts_show_it_as_text(viewer: Client, evil: str, path: str) -> None:
-    response = viewer.get(f"/shop/{path}", **PART)
+    response = viewer.get(f"/shop/{path}", headers=PART)
     assert response.status_code == 200
     check(response, evil)
 
@@ -117,7 +117,7 @@ def shop(evil: str) -> Log:
 
 def test_every_link_leads_to_what_it_names(viewer: Client, evil: str) -> None:
     """Links hold the exact names: following them finds the very event again."""
-    drawer = read(viewer.get("/shop/events/drawer?event=1", **PART))
+    drawer = read(viewer.get("/shop/events/drawer?event=1", headers=PART))
     asked = [a["href"] for t, a in drawer.elements if t == "a" and "q=" in a.get("href", "")]
     assert asked
     for href in asked:

@@ -10,7 +10,7 @@ from apps.pages.models import Bookmark, SavedQuery
 from tests.conftest import Log
 from tests.pages.reading import links, text
 
-PART = {"HTTP_HX_REQUEST": "true"}
+PART = {"HX-Request": "true"}
 
 
 def keep(client: Client, name: str = "a moment", **fields: object) -> int:
@@ -73,7 +73,7 @@ def test_what_cannot_be_kept_is_said(
 ) -> None:
     fields = {"position": "7", **fields}
     assert reason in text(viewer.post("/shop/bookmarks", fields))
-    part = viewer.post("/shop/bookmarks", fields, **PART)
+    part = viewer.post("/shop/bookmarks", fields, headers=PART)
     assert (part.status_code, part["HX-Retarget"]) == (422, "#refused")
     assert not Bookmark.objects.exists()
 
@@ -81,7 +81,7 @@ def test_what_cannot_be_kept_is_said(
 def test_with_htmx_the_list_is_drawn_anew_and_the_bar_looks_again(
     viewer: Client, trade: Log
 ) -> None:
-    part = viewer.post("/shop/bookmarks", {"position": 7, "name": "here"}, **PART)
+    part = viewer.post("/shop/bookmarks", {"position": 7, "name": "here"}, headers=PART)
     assert "here" in text(part)
     assert '"marks"' in part["HX-Trigger"]
     assert "<html" not in part.content.decode()
@@ -90,7 +90,7 @@ def test_with_htmx_the_list_is_drawn_anew_and_the_bar_looks_again(
 def test_names_are_text(debugger: Client, trade: Log) -> None:
     keep(debugger, "<script>alert(1)</script>\u202e", shared="1")
     for address in ("/shop/bookmarks", "/shop/dock"):
-        html = debugger.get(address, **PART).content.decode()
+        html = debugger.get(address, headers=PART).content.decode()
         assert "<script>alert" not in html
         assert "&lt;script&gt;alert(1)&lt;/script&gt;\\u202e" in html
 
