@@ -245,7 +245,7 @@ def _missing(
             for c in tree.children.get(position, ())
         }
         for follow in expected[event.type]:
-            if (follow.service, follow.effect) in there or follow.count < ENOUGH:
+            if (follow.service, follow.effect) in there or follow.seen < ENOUGH:
                 continue
             if any(_instead(usual, event.type, follow, one) for one in there):
                 continue
@@ -298,7 +298,7 @@ def _slow(tree: Tree, usual: Typical, behind: Mapping[str, int]) -> list[Problem
         Problem(
             "slow", position, follow.service, f"{follow.service} took {lasting(gap)}",
             f"{follow.cause} → {follow.effect}: p50 {lasting(follow.p50)},"
-            f" p99 {lasting(follow.p99)} over {grouped(follow.count)} traces.",
+            f" p99 {lasting(follow.p99)} over {grouped(follow.seen)} traces.",
         )
         for gap, position, follow in found.values()
     ]  # fmt: skip

@@ -32,7 +32,7 @@ class Follow(NamedTuple):
     service: str
     effect: str
     share: float  # of the causes that had it
-    count: int
+    seen: int
     p50: int
     p99: int
     start50: int  # p50 from the beginning of the trace to the step
@@ -58,7 +58,7 @@ class Typical(NamedTuple):
     def follow(self, cause: str, source: str, effect: str) -> Follow | None:
         """Return what is usual of one step, None where it is too rare to say."""
         found = self.follows.get((cause, service(source), effect))
-        return found if found is not None and found.count >= ENOUGH else None
+        return found if found is not None and found.seen >= ENOUGH else None
 
     def expected(self, cause: str) -> list[Follow]:
         """Return the steps that nearly always follow a type."""

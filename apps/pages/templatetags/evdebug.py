@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from apps.eventlog.envelope import Recorded, isoformat
 from apps.eventlog.terms import Term, written
 from apps.pages import chunks, edits, links, words
+from apps.pages.queries.services import Cast
 from apps.pages.tiles import Tile
 from apps.pages.tiles import shown as service_name
 
@@ -28,6 +29,12 @@ register.filter("duration", words.duration)
 register.filter("size", words.size)
 register.filter("service", service_name)
 register.filter("percent", words.percent)
+
+
+@register.filter
+def tile_for(known: Cast, service: str) -> Tile:
+    """Return the tile of a service."""
+    return known.of(service)
 
 
 @register.filter

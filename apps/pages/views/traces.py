@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
+from django.contrib.staticfiles import finders
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
@@ -105,8 +108,17 @@ def export(request: HttpRequest, frame: Frame, which: str, form: str) -> HttpRes
         return _file(text.encode(), "text/plain; charset=utf-8", f"{name}.mmd")
     if form != "html":
         raise Http404("A trace can be exported as json, mermaid or html.")
-    page = render(request, "traces/alone.html", _drawn(request, frame, view))
-    return _file(page.content, "text/html; charset=utf-8", f"{name}.html")
+    page = render(request, "traces/alone.html", _drawn(request, frame, view)).content
+    # What would lead back here leads nowhere from a file.
+    page = re.sub(rb' (href="[?/][^"]*"|data-seek="[0-9]*")', b"", page)
+    return _file(
+        page.replace(b"/* styles */", _styles()), "text/html; charset=utf-8", f"{name}.html"
+    )
+
+
+def _styles() -> bytes:
+    paths = (finders.find(f"css/{name}.css") for name in ("base", "components", "traces"))
+    return b"\n".join(Path(path).read_bytes() for path in paths if path)
 
 
 def _file(body: bytes, content_type: str, name: str) -> HttpResponse:
@@ -139,7 +151,7 @@ def _drawn(request: HttpRequest, frame: Frame, view: View) -> dict[str, Any]:
     params |= {n: request.GET.getlist(n)[:OPENED] for n in ("open", "fold") if n in request.GET}
     selected = whole(request.GET.get("event", ""))
     context: dict[str, Any] = {
-        "frame": frame, "params": params, "page": PAGE, "view": view, "root": root,
+        "frame": frame, "params": params, "page": PAGE, "trace": view, "root": root,
         "title": root.type, "rows": [(row, known.of(row.service)) for row in drawn.rows],
         "drawn": drawn, "fold": fold, "selected": selected, "opened": opened,
         "problems": [(p, ICONS[p.code]) for p in view.problems[:8]],

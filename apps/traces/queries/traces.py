@@ -226,6 +226,40 @@ def _iso(us: int | None) -> str | None:
     return None if us is None else isoformat(us)
 
 
+def stream_names(view: View, positions: Sequence[int]) -> dict[int, str]:
+    """Return the streams of some of a trace's events by position."""
+    numbers = {p: view.tree.events[p].stream for p in positions}
+    names = outlines.stream_names(n for n in numbers.values() if n is not None)
+    return {p: names[n] for p, n in numbers.items() if n in names}
+
+
+def story(view: View, problem: Problem) -> list[str]:
+    """Return how an event came to be handled twice: each delivery, and what was published then."""
+    event = view.tree.events[problem.position]
+    began = view.span[0]
+    told = []
+    name = problem.subscriber
+    theirs = [
+        d for d in view.delivered[problem.position] if deliveries.service(d.subscriber) == name
+    ]
+    for n, d in enumerate(theirs):
+        start = d.started if d.started is not None else d.latest or event.time
+        again = "again " if n else ""
+        told.append(f"{event.type} reached {name} {again}at +{(start - began) / 1e6:.3f} s.")
+        made = [
+            view.tree.events[c].type
+            for c in view.tree.children.get(problem.position, ())
+            if view.steps[c].delivery == d and view.tree.events[c].kind != "response"
+        ]
+        end = f" at +{(d.latest - began) / 1e6:.3f} s" if d.latest is not None else ""
+        done = f" and published {', '.join(dict.fromkeys(made))}" if made else ""
+        outcome = d.outcome.replace("_", "-")
+        told.append(f"It was {outcome}{end}{done}{': ' + d.error if d.error else ''}.")
+        if n + 1 < len(theirs) and d.outcome == "handled":
+            told.append("Yet it was delivered once more; nothing shows that this was acknowledged.")
+    return told
+
+
 def fresh(line: Line) -> int:
     """Let the reader catch up for a moment, and return the position it has reached."""
     return catch_up(line, budget=CATCH_UP_S)
