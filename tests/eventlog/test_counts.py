@@ -11,7 +11,7 @@ from apps.eventlog.envelope import Recorded
 from apps.eventlog.errors import QueryError
 from apps.eventlog.places import Line
 from apps.eventlog.queries import counts, marks, plan, rollups, scan
-from apps.eventlog.queries.counts import Bin, facets, histogram
+from apps.eventlog.queries.counts import Bin, facets, histogram, histograms
 from apps.eventlog.queries.edges import positions_before
 from tests.conftest import Log
 from tests.eventlog.histories import (
@@ -94,6 +94,13 @@ def test_bars_are_what_counting_every_event_gives(a_line: Line, bins: int) -> No
             assert len(found) == min(bins, end - start)
             assert bars(found) == expected_bars(matching(a_line, text), edges), (text, start, end)
             assert found.exact
+
+
+def test_several_queries_over_one_span_are_each_as_alone(a_line: Line) -> None:
+    span = {"start": NOON - 5, "end": everything(a_line)[-1].log_time, "bins": 31, "upto": 200}
+    texts = ["", "type:OrderPlaced", "-kind:delivery", "T3", "stream:order-3"]
+    alone = [histogram(a_line, text=text, **span) for text in texts]
+    assert histograms(a_line, texts=texts, **span) == alone
 
 
 def test_the_widths_of_bars_are_equal_to_half_a_minute(a_line: Line) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -75,12 +76,34 @@ def histogram(
     after, upto  only positions after < p <= upto; the counts then sum to the events in both
     raises       QueryError
     """
-    it = plan(line, text, at=upto, after=after)
+    return histograms(line, start=start, end=end, bins=bins, texts=[text], after=after, upto=upto)[
+        0
+    ]
+
+
+def histograms(
+    line: Line,
+    *,
+    start: int,
+    end: int,
+    bins: int,
+    texts: Sequence[str],
+    after: int = 0,
+    upto: int | None = None,
+) -> list[Histogram]:
+    """Return the `histogram` of each query over one span, at less than the cost of each alone."""
+    plans = [plan(line, text, at=upto, after=after) for text in texts]
     times = _edges(start, end, min(bins, BINS, max(end - start, 0)))
     if not times:
-        return Histogram()
-    last, book = max(it.after, it.upto), Book()
-    edges = [min(max(edge, it.after), last) for edge in positions_before(line, times, book=book)]
+        return [Histogram() for _ in plans]
+    book = Book()
+    before = positions_before(line, times, book=book)
+    return [_drawn(it, times, before, book) for it in plans]
+
+
+def _drawn(it: Plan, times: list[int], before: list[int], book: Book) -> Histogram:
+    last = max(it.after, it.upto)
+    edges = [min(max(edge, it.after), last) for edge in before]
     found = Histogram()
     counts = (
         sums(it, list(pairwise(edges)), book=book) if it.by_lanes else _scanned(it, edges, found)
