@@ -43,7 +43,7 @@ async def test_it_works(transactional_db: None, viewer: Client, trade: Log) -> N
     stored = await sync_to_async(trade.read)(upto=100)
     expected = [e for e in stored if e.type == "PaymentCaptured"]
     assert [json.loads(line)["id"] for line in lines] == [e.id for e in expected]
-    assert '"amount": 3.00' in lines[3]
+    assert '"amount": 3.00' in lines[3]  # the producer's own digits
 
 
 async def test_a_table(transactional_db: None, viewer: Client, trade: Log) -> None:
@@ -57,7 +57,7 @@ async def test_cells_are_no_formulas(transactional_db: None, viewer: Client, sho
     await sync_to_async(shop.add)(type="=cmd|' /C calc'!A0", data={"x": "@SUM(1)"})
     found = await download(viewer, "/shop/events/export?format=csv&col=x")
     (row,) = list(csv.reader(found.splitlines()))[1:]
-    assert row[3] == "'=cmd|' /C calc'!A0"
+    assert "'=cmd|' /C calc'!A0" in row
     assert row[-1] == "'@SUM(1)"
 
 

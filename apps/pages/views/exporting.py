@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import AsyncIterator, Callable
 
 from asgiref.sync import sync_to_async
@@ -12,20 +13,22 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from apps.eventlog.envelope import Recorded, isoformat
+from apps.eventlog.envelope import Recorded
 from apps.eventlog.errors import QueryError
 from apps.eventlog.places import Line
 from apps.eventlog.queries.search import count, search
-from apps.pages import copies, payload
+from apps.ingest import encode
+from apps.pages import payload
 from apps.pages.queries import browser
 from apps.pages.queries.browser import Asked
 from apps.pages.views.frame import Frame, of_system
 
 MOST = 200_000  # events; more is `manage.py export`'s
 PAGE = 500
-HEAD = ("position", "time", "kind", "type", "source", "stream", "correlation", "id")
+_FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
-Writer = Callable[[list[Recorded]], str]
+Writer = Callable[[list[Recorded]], bytes]
 
 
 @require_GET
@@ -61,7 +64,7 @@ def export(request: HttpRequest, frame: Frame) -> HttpResponseBase:
     return response
 
 
-async def _pages(line: Line, wanted: Asked, at: int, write: Writer) -> AsyncIterator[str]:
+async def _pages(line: Line, wanted: Asked, at: int, write: Writer) -> AsyncIterator[bytes]:
     after: int | None = 0
     sent = 0
     while after is not None and sent < MOST:
@@ -73,29 +76,28 @@ async def _pages(line: Line, wanted: Asked, at: int, write: Writer) -> AsyncIter
         after = page.next
 
 
-def _lines(events: list[Recorded]) -> str:
-    return "".join(copies.cloudevent(event) + "\n" for event in events)
+def _lines(events: list[Recorded]) -> bytes:
+    return b"".join(encode.cloudevent(event) + b"\n" for event in events)
 
 
 def _table(columns: list[str]) -> Writer:
     """Return a writer of CSV lines, the names of the columns before the first."""
     began: list[bool] = []
 
-    def write(events: list[Recorded]) -> str:
+    def write(events: list[Recorded]) -> bytes:
         out = io.StringIO()
         lines = csv.writer(out)
         if not began:
             began.append(True)
-            lines.writerow([*HEAD, *(f"data.{path}" for path in columns)])
-        for e in events:
-            cells = [payload.value_at(e.data or b"", path) for path in columns]
-            names = (e.kind, e.type, e.source, e.stream, e.correlation, e.id)
-            lines.writerow([e.position, isoformat(e.time), *map(_inert, (*names, *cells))])
-        return out.getvalue()
+            lines.writerow([*encode.COLUMNS, *(f"data.{path}" for path in columns)])
+        for event in events:
+            cells = (payload.value_at(event.data or b"", path) for path in columns)
+            lines.writerow([*encode.cells(event), *map(_inert, cells)])
+        return out.getvalue().encode("utf-8", "backslashreplace")
 
     return write
 
 
 def _inert(cell: str) -> str:
-    """Return a cell that a spreadsheet does not run as a formula."""
-    return "'" + cell if cell[:1] in ("=", "+", "@", "\t", "\r") else cell
+    """Return a cell that a spreadsheet does not run as a formula; numbers stay numbers."""
+    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
