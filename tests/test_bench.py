@@ -17,8 +17,16 @@ from bench.results import keep
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_it_works(case: str) -> None:
+SHORT = {"append", "growth", "histogram", "pages"}  # the others start servers and browsers
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case if case in SHORT else pytest.param(case, marks=pytest.mark.slow) for case in CASES],
+)
+def test_it_works(case: str, request: pytest.FixtureRequest) -> None:
+    if case in {"drag", "events_page"}:
+        request.getfixturevalue("chromium")
     done = subprocess.run(
         [sys.executable, "-m", "bench", "--quick", case],
         cwd=ROOT, capture_output=True, text=True, check=False,

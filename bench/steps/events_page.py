@@ -65,7 +65,6 @@ def _queries(client: Client, addresses: list[str]) -> int:
 def _signed_in() -> Client:
     client = Client(headers={"Host": "localhost"})
     client.get(f"/signin/{first.link()}")
-    client.post(f"/signin/{first.link()}")
     return client
 
 
