@@ -6,6 +6,7 @@ Each case is used twice: on the decoder alone, and over HTTP against a running s
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import zlib
 from dataclasses import dataclass, field
@@ -40,9 +41,12 @@ class Case:
         return self.name
 
 
+_ids = (f"e{n}" for n in itertools.count())
+
+
 def event(raw: bytes = b"", **attributes: object) -> bytes:
     """Return a structured CloudEvent; `raw` is its data as JSON text, attributes may be None."""
-    known: dict[str, object] = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t"}
+    known: dict[str, object] = {"specversion": "1.0", "id": next(_ids), "source": "/s", "type": "t"}
     known |= attributes
     text = json.dumps({name: value for name, value in known.items() if value is not None})
     if not raw:
@@ -273,7 +277,7 @@ TIMES = [  # B29, B30
 
 def binary(**attributes: str) -> tuple[tuple[str, str], ...]:
     """Return the headers of a CloudEvent in binary mode."""
-    known = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t"} | attributes
+    known = {"specversion": "1.0", "id": next(_ids), "source": "/s", "type": "t"} | attributes
     return tuple((f"ce-{name}", value) for name, value in known.items())
 
 
@@ -308,8 +312,8 @@ HEADERS = [
     Case("binary: an attribute twice", b"", JSON, (*binary(), ("ce-id", "2")), status=400,
          code="bad_attribute"),
     Case("binary: an extension", b"", JSON, binary(ext="x"), fields={"metadata": {"ext": "x"}}),
-    Case("structured, and headers that are not looked at", event(b"1"), STRUCTURED,
-         binary(id="other"), data=b"1", fields={"id": "1"}),
+    Case("structured, and headers that are not looked at", event(b"1", id="own"), STRUCTURED,
+         binary(id="other"), data=b"1", fields={"id": "own"}),
 ]  # fmt: skip
 MEDIA = [  # B25
     *[Case(f"content type {text!r}", event(), text, status=415, code="unsupported_content_type")
