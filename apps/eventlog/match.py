@@ -26,6 +26,7 @@ from apps.eventlog.values import (
     holds_text,
     json_test,
     ordered,
+    service_test,
     text_test,
 )
 
@@ -171,7 +172,8 @@ def _of_name(term: Term) -> Test:
 
 def _name_test(term: Term, *, negated: bool | None = None) -> Callable[[Named], bool]:
     attribute = NAMES.get(term.field.name, term.field.name)
-    holds = text_test(term.operator, term.values)
+    test_of = service_test if attribute == "source" else text_test
+    holds = test_of(term.operator, term.values)
     delivered = term.field.name in DELIVERIES
     negated = term.negated if negated is None else negated
 

@@ -50,6 +50,15 @@ def text_test(operator: str, values: tuple[Value, ...]) -> Callable[[str], bool]
     return (lambda text: not among(text)) if operator == "!=" else among
 
 
+def service_test(operator: str, values: tuple[Value, ...]) -> Callable[[str], bool]:
+    """Return a test of a service's name: `web` means the source `/web` as well as `web`."""
+    if operator == "!=":
+        among = service_test(":", values)
+        return lambda source: not among(source)
+    test = text_test(operator, values)
+    return lambda source: test(source) or test(source.removeprefix("/"))
+
+
 def like(text: str, parts: tuple[str, ...]) -> bool:
     """Return whether `text` is the parts in order with anything between; "" is not like `*`."""
     if not text and not any(parts):

@@ -209,3 +209,24 @@ def test_wildcards_match_as_a_regular_expression_would(text: str, parts: tuple[s
     found = re.fullmatch(".*".join(parts), text) is not None
     assert like(text, parts) is (found and bool(text or any(parts)))
     assert contains(text, Value(parts)) is (re.search(".*".join(parts), text) is not None)
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "expected"),
+    [
+        ("source:web", "/web", True),
+        ("source:web", "web", True),
+        ("source:/web", "/web", True),
+        ("source:/web", "web", False),
+        ("source:we*", "/web", True),
+        ("source!=web", "/web", False),
+        ("-source:web", "/web", False),
+        ("source:web", "/web/2", False),
+        ("source:web", "//web", False),
+        ('source:""', "/", True),
+    ],
+)
+def test_a_service_is_found_with_and_without_its_slash(
+    text: str, source: str, expected: bool
+) -> None:
+    assert matcher(parse(text))(recorded(1, source=source)) is expected

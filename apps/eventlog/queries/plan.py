@@ -18,7 +18,7 @@ from apps.eventlog.queries.edges import positions_before
 from apps.eventlog.queries.lanes import Strings, lanes
 from apps.eventlog.query import parse
 from apps.eventlog.terms import Query, Term, bounds
-from apps.eventlog.values import text_test
+from apps.eventlog.values import service_test
 
 FEW_LANES = 32  # up to so many, their walks are merged; more, and the log is walked
 FEW_STREAMS = 32  # the same for the streams with a prefix
@@ -270,7 +270,7 @@ def delivering(known: dict[int, Strings], term: Term) -> set[int]:
         for lane, strings in known.items()
         if strings.kind == "delivery"
         and any(
-            outcome in {"", strings.type} and text_test(":", (subscriber,))(strings.source)
+            outcome in {"", strings.type} and service_test(":", (subscriber,))(strings.source)
             for subscriber, outcome in asked
         )
     }
