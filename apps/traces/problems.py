@@ -283,13 +283,20 @@ def _absent(event: Outline, follow: Follow, deliveries: Sequence[Delivery]) -> P
 
 
 def _slow(tree: Tree, usual: Typical, behind: Mapping[str, int]) -> list[Problem]:
-    """A step longer than p99, and felt; of what one service did for one cause, the longest."""
+    """A step longer than p99, and felt; of what one service did for one cause, the longest.
+
+    What a repeated delivery made it do again is late for that reason, and told already.
+    """
     found: dict[tuple[int, str], tuple[int, int, Follow]] = {}
+    made: set[tuple[int, str, str]] = set()
     for position, cause in tree.parent.items():
         event, before = tree.events[position], tree.events[cause]
         follow = usual.follow(before.type, event.source, event.type)
         if follow is None or event.kind == "response":
             continue
+        if (cause, follow.service, follow.effect) in made:
+            continue
+        made.add((cause, follow.service, follow.effect))
         gap = moved(event, behind) - moved(before, behind)
         key = (cause, follow.service)
         if gap > max(follow.p99, 2 * follow.p50) and (gap, position) > found.get(key, (0, 0))[:2]:

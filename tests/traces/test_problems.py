@@ -77,7 +77,8 @@ def test_handled_twice_says_what_it_changed_twice() -> None:
     ]  # fmt: skip
     assert said(trace, data=values.get) == [(
         "handled_twice",
-        "bank handled Ordered twice. Redelivered after 2.82 s. Charged 258.00 instead of 129.00 EUR.",
+        "bank handled Ordered twice. Redelivered after 2.82 s."
+        " Charged 258.00 instead of 129.00 EUR.",
     )]  # fmt: skip
     assert judged(trace)[0].focus == 6
     assert "Published CardCharged again." in said(trace)[0][1]

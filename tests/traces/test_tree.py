@@ -25,7 +25,7 @@ def report(position: int, cause: int | None) -> Outline:
 
 @st.composite
 def graphs(draw: st.DrawFn) -> tuple[list[Outline], dict[int, list[int]]]:
-    """Draw events that may cause themselves, each other in circles, or be caused by nothing here."""
+    """Draw events that may cause themselves, each other, or be caused by what is not here."""
     size = draw(st.integers(0, 14))
     causes = st.none() | st.integers(1, size + 3)
     kinds = st.sampled_from(["event", "event", "event", "delivery", "progress"])

@@ -18,6 +18,7 @@ from apps.pages.queries.dock import dock
 from apps.pages.queries.services import Cast, cast
 from apps.pages.views.events import drawer_context
 from apps.pages.views.frame import Frame, is_part, of_system, whole
+from apps.pages.words import visible
 from apps.traces import compare, graph, mermaid, problems, sequence, waterfall
 from apps.traces.queries import lists
 from apps.traces.queries import traces as single
@@ -152,7 +153,7 @@ def _drawn(request: HttpRequest, frame: Frame, view: View) -> dict[str, Any]:
     selected = whole(request.GET.get("event", ""))
     context: dict[str, Any] = {
         "frame": frame, "params": params, "page": PAGE, "trace": view, "root": root,
-        "title": root.type, "rows": [(row, known.of(row.service)) for row in drawn.rows],
+        "title": visible(root.type), "rows": [(row, known.of(row.service)) for row in drawn.rows],
         "drawn": drawn, "fold": fold, "selected": selected, "opened": opened,
         "problems": [(p, ICONS[p.code]) for p in view.problems[:8]],
         "more_problems": max(0, len(view.problems) - 8),
