@@ -30,12 +30,12 @@ class Window(NamedTuple):
         return self.start <= us < self.end
 
 
-def window(start: int, end: int) -> Window:
-    """Return the window that holds `start` and `end` in at most MOST bars of a round length."""
+def window(start: int, end: int, *, most: int = MOST) -> Window:
+    """Return the window that holds `start` and `end` in at most `most` bars of a round length."""
     end = max(end, start + SHORTEST)
-    step = next((s for s in STEPS if end - start <= s * (MOST - 2)), 0)
+    step = next((s for s in STEPS if end - start <= s * (most - 2)), 0)
     if not step:
-        step = -(-(end - start) // (MOST - 2) // STEPS[-1]) * STEPS[-1] + STEPS[-1]
+        step = -(-(end - start) // (most - 2) // STEPS[-1]) * STEPS[-1] + STEPS[-1]
     return Window(start // step * step, (end // step + 1) * step, step)
 
 

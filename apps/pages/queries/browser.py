@@ -12,9 +12,11 @@ from apps.eventlog.query import parse
 from apps.eventlog.terms import Query
 from apps.pages import edits, links, outcomes, payload
 from apps.pages.queries.services import Cast, cast
-from apps.pages.tiles import Tile
+from apps.pages.tiles import Tile, shown
+from apps.pages.words import visible
 
 PAGE = 60
+OUTCOMES = {"dead_lettered": "dead-lettered", "skipped": "skipped as duplicate"}
 QUIET = "-kind:delivery,progress"  # how events reached subscribers is shown on the events' own rows
 
 
@@ -32,6 +34,10 @@ class Row(NamedTuple):
 
     event: Recorded
     tile: Tile
+    type: str  # this and the next three as shown
+    source: str
+    stream: str
+    correlation: str
     cells: list[str]
     chips: list[outcomes.Chip]
     said: str  # the chips in words
@@ -96,9 +102,25 @@ def drawn(line: Line, events: list[Recorded], columns: list[str], *, at: int) ->
         today = event.log_time // 86_400_000_000
         new_day, day = day is not None and today != day, today
         made.append(
-            Row(event, tile_of(seen, event), cells, chips, outcomes.sentence(chips), new_day)
+            Row(
+                event,
+                tile_of(seen, event),
+                outcome_words(event.type) if event.kind == "delivery" else visible(event.type),
+                shown(event.source),
+                visible(event.stream),
+                visible(event.correlation),
+                cells,
+                chips,
+                outcomes.sentence(chips),
+                new_day,
+            )
         )
     return made
+
+
+def outcome_words(outcome: str) -> str:
+    """Return an outcome in words: dead-lettered, skipped as duplicate."""
+    return OUTCOMES.get(outcome) or visible(outcome)
 
 
 def tile_of(seen: Cast, event: Recorded) -> Tile:

@@ -7,11 +7,12 @@ from typing import NamedTuple
 from apps.eventlog.envelope import Recorded
 from apps.eventlog.places import Line
 from apps.eventlog.queries import log
-from apps.eventlog.queries.counts import Bin, histogram
+from apps.eventlog.queries.counts import Bin
 from apps.eventlog.queries.search import search
 from apps.eventlog.terms import written
 from apps.pages import charts, marks, windows
 from apps.pages.payload import value_at
+from apps.pages.queries.bars import bars
 from apps.pages.queries.bookmarks import bookmarks
 from apps.pages.queries.moments import Moment
 from apps.pages.queries.services import cast
@@ -33,12 +34,13 @@ class Dock(NamedTuple):
     last: int
     window: windows.Window
     anchors: str  # "position,ms;…", rising, at least one for each bar
-    bars: str  # path of what did not fail
+    good: str  # path of what did not fail
     failures: str
     label: str  # what the picture says, in a sentence
     clusters: list[marks.Cluster]
     ticks: list[Tick]
     overview: str
+    over: int  # bars of the overview
     began: int  # µs
     needle: str  # percent
     rest: str  # percent from the needle to the right edge
@@ -54,9 +56,8 @@ def dock(line: Line, at: Moment, *, zoom: str = "", user_id: int | None = None) 
         return None
     first, edge = began(line), line.log_time
     window = chosen(line, at, zoom)
-    bins = histogram(line, start=window.start, end=window.end, bins=window.bins)
-    whole = windows.Window(first, edge + 1, 0)
-    over = histogram(line, start=whole.start, end=whole.end, bins=min(OVERVIEW, whole.end - first))
+    whole = windows.window(first, edge, most=OVERVIEW)
+    (bins,), (over,) = bars(line, window, ""), bars(line, whole, "")
     now = edge if at.time is None else at.time
     counts, failed = [b.count for b in bins], [b.failed for b in bins]
     top = charts.ceiling(counts)
@@ -68,7 +69,7 @@ def dock(line: Line, at: Moment, *, zoom: str = "", user_id: int | None = None) 
         last=line.head,
         window=window,
         anchors=_anchors(line, over, bins, at, now),
-        bars=charts.bars(good, top=top, height=HEIGHT),
+        good=charts.bars(good, top=top, height=HEIGHT),
         failures=charts.stacked(good, failed, top=top, height=HEIGHT),
         label=_label(window, counts, failed),
         clusters=marks.clusters(
@@ -78,6 +79,7 @@ def dock(line: Line, at: Moment, *, zoom: str = "", user_id: int | None = None) 
         overview=charts.bars(
             [b.count for b in over], top=charts.ceiling([b.count for b in over]), height=OVER
         ),
+        over=whole.bins,
         began=first,
         needle=x,
         rest=f"{100 - float(x[:-1]):.3f}%",

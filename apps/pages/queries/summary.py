@@ -6,10 +6,11 @@ import time
 from typing import NamedTuple
 
 from apps.eventlog.places import Line
-from apps.eventlog.queries.counts import facets, histogram
+from apps.eventlog.queries.counts import facets
 from apps.eventlog.queries.search import Count, count
 from apps.eventlog.suggest import Vocabulary
 from apps.pages import charts, edits
+from apps.pages.queries.bars import bars
 from apps.pages.queries.browser import Asked
 from apps.pages.queries.dock import chosen
 from apps.pages.queries.moments import Moment
@@ -104,13 +105,7 @@ def matches(line: Line, wanted: Asked, at: Moment, *, zoom: str) -> Matches | No
         return None
     window = chosen(line, at, zoom)
     found, plain = (
-        [
-            b.count
-            for b in histogram(
-                line, start=window.start, end=window.end, bins=window.bins, text=text
-            )
-        ]
-        for text in (wanted.effective, "")
+        [b.count for b in counted] for counted in bars(line, window, wanted.effective, "")
     )
     x = percent(_now(line, at) - window.start, window.end - window.start)
     return Matches(

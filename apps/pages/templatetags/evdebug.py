@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from apps.eventlog.envelope import Recorded, isoformat
 from apps.eventlog.terms import Term, written
 from apps.pages import chunks, edits, links, words
+from apps.pages.queries.browser import outcome_words
 from apps.pages.queries.services import Cast
 from apps.pages.tiles import Tile
 from apps.pages.tiles import shown as service_name
@@ -21,7 +22,6 @@ from apps.pages.tiles import shown as service_name
 register = template.Library()
 
 _WORD = re.compile(r'"[A-Za-z_][A-Za-z0-9_-]*"')
-OUTCOMES = {"dead_lettered": "dead-lettered", "skipped": "skipped as duplicate"}
 
 register.filter("grouped", words.grouped)
 register.filter("place", words.place)
@@ -68,7 +68,7 @@ def tick(us: int, unit: str) -> str:
 @register.filter
 def outcome(name: str) -> str:
     """Return an outcome in words: dead-lettered, skipped as duplicate."""
-    return OUTCOMES.get(name, words.visible(name))
+    return outcome_words(name)
 
 
 @register.filter
