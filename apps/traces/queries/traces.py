@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from apps.eventlog.envelope import Recorded, Undecodable, isoformat, jsonable
+from apps.eventlog.envelope import NAME_MAX, Recorded, Undecodable, isoformat, jsonable
 from apps.eventlog.outline import Outline
 from apps.eventlog.places import Line
 from apps.eventlog.queries import log, outlines
@@ -147,6 +147,8 @@ def of_correlation(line: Line, name: str, *, upto: int) -> View | None:
 
 def find(line: Line, text: str, *, upto: int) -> View | None:
     """Return the trace named by a position, a correlation id or an event's id, in this order."""
+    if "\0" in text or len(text) > NAME_MAX:  # no name of anything
+        return None
     number = text.removeprefix("#").replace("\u00a0", "").replace(" ", "")
     numeric = number.isascii() and number.isdigit() and len(number) < 13
     if numeric and (view := of_position(line, int(number), upto=upto)):
