@@ -29,6 +29,7 @@ BODY_S = 30  # for the body of a request to the pages
 PIECE_S = 600  # between two pieces of a streamed body; who reads it may be less patient
 IDLE_S = 60  # between two requests of a connection
 LINGER_S = 2  # for a refused client to read the answer
+LINGER_BYTES = 8 * 1024 * 1024  # it may go on sending meanwhile; what it sends is dropped
 
 
 class Channel(http.HTTPChannel):  # type: ignore[misc]
@@ -41,6 +42,7 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
     _in_body = _lingers = _client_paused = False
     _dataBuffer: list[bytes]
     _behind = 0  # bytes in it
+    _dropped = 0
     _whole: lean.Whole | None = None  # the request under way, where it took the short way
 
     def connectionMade(self) -> None:
@@ -74,6 +76,7 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
 
     def dataReceived(self, data: bytes) -> None:
         if self.refused or self._lingers:
+            self._drop(data)
             return
         if self._whole is not None:
             self._wait(data)
@@ -86,6 +89,11 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
         elif self._in_body and self.requests[-1].body is not None:
             self._expect(None if self._client_paused else PIECE_S)
         super().dataReceived(data)
+
+    def _drop(self, data: bytes) -> None:
+        self._dropped += len(data)
+        if self._dropped > LINGER_BYTES:
+            self.transport.abortConnection()
 
     def _short_way(self, data: bytes) -> bool:
         """Start the application of a request that is all there; False for anything else."""
