@@ -38,7 +38,6 @@ class Line:
     first: bool = False  # whether the line above was set by another event
     now: bool = False  # set by the event the playhead is at
     new: bool = False  # and was not there before
-    was: str = ""  # what it was before
 
 
 def lines(
@@ -69,14 +68,17 @@ def _grouped(drawn: list[Line], current: int | None, before: Any) -> list[Line]:
             was = exact.at(before, line.path)
             line.new = was is MISSING
             if not line.new and not isinstance(was, dict | list):
-                line.was = scalar(was).text
+                at = 2 if line.pieces[0].path else 0
+                line.pieces[at].look += " b"
+                line.pieces.insert(at, Piece("was", scalar(was).text))
     return drawn
 
 
 def _value(
     value: Any, marks: Any, path: str, depth: int, lead: list[Piece], tail: str
 ) -> Iterator[Line]:
-    inline = _inline(value, marks)
+    whole = depth == 0 and isinstance(value, dict | list) and bool(value)
+    inline = None if whole else _inline(value, marks)
     if inline is not None:
         pieces, mark = inline
         comma = [Piece("p", tail)] if tail else []
@@ -89,8 +91,8 @@ def _value(
     for n, (name, each) in enumerate(inner):
         at = f"{path}/{exact.token(name)}"
         named = [] if isinstance(value, list) else [key(name, at), Piece("p", ": ")]
-        comma = "," if n < len(inner) - 1 else ""
-        yield from _value(each, marks[name], at, depth + 1, named, comma)
+        ending = "," if n < len(inner) - 1 else ""
+        yield from _value(each, marks[name], at, depth + 1, named, ending)
     yield Line(depth, [Piece("p", closing + tail)])
 
 
@@ -165,7 +167,7 @@ def gist(state: Any) -> tuple[str, bool]:
             return visible(state[name][:40]), False
     for name in (*AMOUNTS, *state):
         value = state.get(name)
-        if number(value):
+        if value is not None and number(value):
             return f"{scalar(value).text[:24]} {visible(name[:20])}", value < 0
     for name in (*GIST, *state):
         if isinstance(state.get(name), str):

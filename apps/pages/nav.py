@@ -18,5 +18,6 @@ class Page(NamedTuple):
 PAGES = (
     Page("Events", "events", "e", "pages:events"),
     Page("Traces", "trace", "t", "pages:traces"),
+    Page("State", "state", "s", "pages:states"),
     Page("Welcome", "flag", "", "pages:welcome", own=False),
 )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from apps.pages.views import account, data, events, exporting, home, kept, traces, transport
+from apps.pages.views import account, data, events, exporting, home, kept, states, traces, transport
 
 app_name = "pages"
 urlpatterns = [
@@ -34,6 +34,13 @@ urlpatterns = [
     path("<slug:system>/traces", traces.traces, name="traces"),
     path("<slug:system>/traces/<str:which>", traces.trace, name="trace"),
     path("<slug:system>/traces/<str:which>/<slug:form>", traces.export, name="trace_export"),
+    path("<slug:system>/state", states.states, name="states"),
+    path("<slug:system>/state/<path:stream>", states.state, name="state"),
+    path("<slug:system>/states/entity", states.entity_part, name="state_entity"),
+    path("<slug:system>/states/entities", states.entities_part, name="state_entities"),
+    path("<slug:system>/states/watches", states.watches_part, name="state_watches"),
+    path("<slug:system>/states/watch", states.watch, name="state_watch"),
+    path("<slug:system>/states/find", states.find, name="state_find"),
     path("<slug:system>/bookmarks", kept.bookmarks, name="bookmarks"),
     path("<slug:system>/bookmarks/<int:number>", kept.bookmark, name="bookmark"),
     path("<slug:system>/dock", transport.timeline, name="dock"),

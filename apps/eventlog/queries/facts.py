@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from apps.eventlog import store
 from apps.eventlog.envelope import Recorded
-from apps.eventlog.places import Line, position
+from apps.eventlog.places import Line, Segment, position
 from apps.eventlog.queries.lanes import Strings, lanes_of
 from apps.eventlog.queries.log import load
 
@@ -126,19 +126,31 @@ def positions(line: Line, stream: int, *, after: int = 0, upto: int) -> list[tup
     return found
 
 
-def neighbour(line: Line, stream: int, at: int, *, back: bool, upto: int) -> int | None:
-    """Return the position of a stream's event before or after `at`, None where there is none."""
-    order = " DESC" if back else ""
-    parts = line.within(0, at - 1) if back else line.within(at, upto)
-    for part in reversed(parts) if back else parts:
-        rows = store.fetch(
-            f"SELECT e.place FROM eventlog_event e{_forced()} WHERE e.stream_id = %s"
-            f" AND e.place > %s AND e.place <= %s ORDER BY e.place{order} LIMIT 1",
-            [stream, part.low, part.high],
-        )
-        if rows:
-            return position(rows[0][0])
-    return None
+def around(
+    line: Line, stream: int, at: int, *, back: int = 0, ahead: int = 0, upto: int
+) -> list[tuple[int, int, int]]:
+    """Return (position, lane, log_time) of a stream's events around a position, in order.
+
+    back   how many at or before `at`
+    ahead  how many after it, up to the position `upto`
+    """
+    before: list[tuple[int, int, int]] = []
+    for part in reversed(line.within(0, at)):
+        before += _near(part, stream, " DESC", back - len(before))
+    after: list[tuple[int, int, int]] = []
+    for part in line.within(at, upto):
+        after += _near(part, stream, "", ahead - len(after))
+    return [*reversed(before), *after]
+
+
+def _near(part: Segment, stream: int, order: str, limit: int) -> list[tuple[int, int, int]]:
+    rows = store.fetch(
+        f"SELECT e.place, e.lane_id, e.log_time FROM eventlog_event e{_forced()}"
+        " WHERE e.stream_id = %s AND e.place > %s AND e.place <= %s"
+        f" ORDER BY e.place{order} LIMIT %s",
+        [stream, part.low, part.high, max(0, limit)],
+    )
+    return [(position(place), lane, time) for place, lane, time in rows]
 
 
 def last_places(line: Line, ids: Sequence[int], *, upto: int) -> dict[int, int]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from apps.eventlog.envelope import Recorded, isoformat
 from apps.eventlog.errors import QueryError
 from apps.eventlog.places import Line
-from apps.eventlog.queries import log
+from apps.eventlog.queries import facts, log
 from apps.eventlog.queries.search import search
 from apps.pages.words import DAY, HOUR, MINUTE, SECOND, place
 
@@ -57,11 +57,14 @@ def at(line: Line, position: int) -> Moment:
     return Moment(position, log.time_at(line, position))
 
 
-def stepped(line: Line, start: int, go: str, *, n: int = 1, deliveries: bool = False) -> Moment:
+def stepped(
+    line: Line, start: int, go: str, *, n: int = 1, deliveries: bool = False, stream: str = ""
+) -> Moment:
     """Return where a step leads: next, previous, next-failure, previous-failure; first.
 
     n           how many events to pass, capped
     deliveries  whether each delivery is a step too
+    stream      next and previous go by the events of this stream alone
     returns     `start` with `found` false where there is no failure that way; the last or first
                 event where the steps lead beyond
     """
@@ -73,10 +76,22 @@ def stepped(line: Line, start: int, go: str, *, n: int = 1, deliveries: bool = F
         event = _beside(line, start, FAILURES, forward=forward, n=1)
         found = at(line, event.position if event else start)
         return found._replace(found=event is not None)
+    if stream and "\0" not in stream and (number := facts.number(line, stream)) is not None:
+        return _along(line, start, number, forward=forward, n=n)
     if deliveries:
         return at(line, max(min(1, line.head), min(line.head, start + (n if forward else -n))))
     event = _beside(line, start, EVENTS, forward=forward, n=n)
     return at(line, event.position if event else start)
+
+
+def _along(line: Line, start: int, stream: int, *, forward: bool, n: int) -> Moment:
+    if forward:
+        rows = facts.around(line, stream, start, ahead=n, upto=line.head)
+    else:
+        rows = facts.around(line, stream, start - 1, back=n, upto=line.head)
+    if not rows:
+        return at(line, start)._replace(found=False)
+    return at(line, rows[-1][0] if forward else rows[0][0])
 
 
 def _beside(line: Line, start: int, text: str, *, forward: bool, n: int) -> Recorded | None:

@@ -88,8 +88,9 @@ def stand(request: HttpRequest, slug: str) -> Frame:
     if go := request.GET.get("go", ""):
         n = _whole(request.GET.get("n", "")) or 1
         at = moments.stepped(
-            line, at.position, go[:20], n=n, deliveries=request.GET.get("with") == "deliveries"
-        )
+            line, at.position, go[:20], n=n, deliveries=request.GET.get("with") == "deliveries",
+            stream=request.GET.get("stream", "")[:1024],
+        )  # fmt: skip
     params = links.kept({name: request.GET.getlist(name) for name in links.KEPT})
     params.pop("at", None)
     if not at.live:

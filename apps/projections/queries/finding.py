@@ -81,6 +81,7 @@ class Moment(NamedTuple):
 
     position: int
     stream: str
+    log_time: int
     names: dict[str, Any]
 
 
@@ -113,6 +114,7 @@ def _few(
         yield Moment(
             fact.position,
             name,
+            fact.log_time,
             {
                 "state": states[stream], "stream": stream, "others": states,
                 "position": fact.position, "event": _Event(fact, lane, data, name),
@@ -142,6 +144,7 @@ def _many(
             yield Moment(
                 fact.position,
                 known,
+                fact.log_time,
                 {
                     "state": state, "stream": known, "others": others, "position": fact.position,
                     "event": _Event(fact, lane, data, known), "time": isoformat(fact.log_time),

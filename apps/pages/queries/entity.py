@@ -1,0 +1,177 @@
+"""One entity as the State page shows it: its state with blame, what changed, its history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+
+from apps.eventlog.outline import Outline
+from apps.eventlog.places import Line
+from apps.eventlog.queries import facts, outlines
+from apps.pages import blamed, strips
+from apps.pages.queries.services import cast
+from apps.pages.tiles import Tile
+from apps.pages.words import clock, duration, place, visible
+from apps.projections import exact
+from apps.projections.diff import Change, changes
+from apps.projections.exact import MISSING
+from apps.projections.queries.states import State, state_at, stream_number, walk
+
+BACK, AHEAD = 13, 3  # columns of the history strip before and after the playhead
+PLAIN = ("version", "revision", "seq", "sequence")  # numbers that only count
+
+
+class Setter(NamedTuple):
+    """The event that set a line."""
+
+    position: int
+    type: str
+    tile: Tile
+    age: str
+    title: str
+
+
+class Column(NamedTuple):
+    """One event in the history strip."""
+
+    position: int
+    type: str
+    tile: Tile
+    point: strips.Point
+    current: bool
+    future: bool
+    title: str
+
+
+@dataclass
+class Entity:
+    """Everything the page shows of one entity at one moment."""
+
+    stream: str
+    state: State
+    lines: list[tuple[blamed.Line, Setter | None]]
+    all_lines: bool
+    tile: Tile
+    last: Outline | None  # the last event in the state
+    cause: Outline | None
+    changes: list[Change]
+    raw: str
+    previous: int | None
+    following: int | None
+    pointer: str
+    columns: list[Column] = field(default_factory=list)
+    zero: str = ""
+    ink: str = ""
+
+    @property
+    def version(self) -> int:
+        """How many events the stream has by now."""
+        return (self.last.revision or 0) + 1 if self.last else 0
+
+
+def entity(line: Line, stream: str, *, at: int, pointer: str = "") -> Entity:
+    """Return an entity as of a position; UnknownStream where the line never has it.
+
+    pointer  the JSON pointer whose history is drawn; the number that changed last without one
+    """
+    found = state_at(line, stream, at=at, marks=True)
+    number = stream_number(line, stream)
+    before = state_at(line, stream, at=found.last - 1).state if found.last else MISSING
+    current = found.last if found.last == at else None
+    drawn, complete = blamed.lines(value_of(found), found.marks, current=current, before=before)
+    wanted = {line_.mark for line_ in drawn if line_.first and line_.mark} | {found.last}
+    by_position = {o.position: o for o in outlines.at(line, wanted - {0})}
+    last = by_position.get(found.last)
+    cause = outlines.at(line, [last.cause]) if last and last.cause else []
+    known = cast(line.system)
+    setters = {o.position: _setter(o, known, at, last) for o in by_position.values()}
+    shown = Entity(
+        stream=stream,
+        state=found,
+        lines=[(each, setters.get(each.mark or 0) if each.first else None) for each in drawn],
+        all_lines=complete,
+        tile=known.of(last.source if last else ""),
+        last=last,
+        cause=cause[0] if cause else None,
+        changes=changes(before, found.state) if found.last else [],
+        raw=raw(found.state),
+        previous=_beside(line, number, at - 1, back=1),
+        following=_beside(line, number, at, ahead=1),
+        pointer=pointer or _telling(found),
+    )
+    _strip(line, shown, number, at)
+    return shown
+
+
+def value_of(found: State) -> Any:
+    """Return a state to draw: null where there is none."""
+    return None if found.state is MISSING else found.state
+
+
+def raw(state: Any) -> str:
+    """Return a state as indented JSON, cut off where it is very long."""
+    text = msgspec.json.format(exact.encode(state), indent=2)[:200_000].decode("utf-8", "ignore")
+    return visible_lines(text)
+
+
+def visible_lines(text: str) -> str:
+    """Return text with what cannot be seen written out, its lines kept."""
+    return "\n".join(visible(row) for row in text.split("\n"))
+
+
+def _setter(o: Outline, known: Any, at: int, last: Outline | None) -> Setter:
+    age = "now" if o.position == at else duration(max(0, (last or o).time - o.time))
+    if last and o.position == last.position and o.position != at:
+        age = "last"
+    title = f"Set by {visible(o.type)} at {place(o.position)}, {clock(o.time)[:8]} UTC"
+    return Setter(o.position, visible(o.type), known.of(o.source), age, title)
+
+
+def _beside(line: Line, number: int, at: int, *, back: int = 0, ahead: int = 0) -> int | None:
+    rows = facts.around(line, number, at, back=back, ahead=ahead, upto=line.head)
+    return rows[0][0] if rows else None
+
+
+def _telling(found: State) -> str:
+    """Return the pointer of the number whose history says most: the one that changed last."""
+    if not isinstance(found.state, dict) or not isinstance(found.marks, dict):
+        return ""
+    numbers = [
+        (found.marks[name] if isinstance(found.marks[name], int) else 0, -n, name)
+        for n, (name, value) in enumerate(found.state.items())
+        if blamed.number(value) and name not in PLAIN
+    ]
+    if numbers:
+        return "/" + exact.token(max(numbers)[2])
+    words = [name for name in blamed.GIST if isinstance(found.state.get(name), str)]
+    return "/" + exact.token(words[0]) if words else ""
+
+
+def _short(name: str, stream: str) -> str:
+    """Return a type without the category it begins with: Reserved for StockReserved of a stock."""
+    category = stream.partition("-")[0]
+    rest = name[len(category) :].lstrip(".-_")
+    return rest if rest and name.lower().startswith(category.lower()) else name
+
+
+def _strip(line: Line, shown: Entity, number: int, at: int) -> None:
+    rows = facts.around(line, number, at, back=BACK, ahead=AHEAD, upto=line.head)
+    strings = facts.lanes(line, {lane for _, lane, _ in rows})
+    rows = [row for row in rows if strings[row[1]].kind == "event"]
+    if not rows:
+        return
+    values = {}
+    for step in walk(line, shown.stream, after=rows[0][0] - 1, upto=rows[-1][0]):
+        values[step.position] = exact.at(step.state, shown.pointer)
+    drawn, shown.zero = strips.points([values.get(p, MISSING) for p, _, _ in rows])
+    known = cast(line.system)
+    shown.ink = known.of(strings[rows[0][1]].source).ink
+    for (position, lane, time), point in zip(rows, drawn, strict=True):
+        name = _short(visible(strings[lane].type), shown.stream)
+        title = f"{name} at {place(position)}, {clock(time)[:8]} UTC"
+        tile = known.of(strings[lane].source)
+        shown.columns.append(
+            Column(position, name, tile, point, position == shown.state.last, position > at, title)
+        )

@@ -1,0 +1,281 @@
+"""The State page: everything at a moment, one entity of it, what it was, and since when."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import quote
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.access.errors import NotAllowed
+from apps.eventlog.errors import QueryError
+from apps.eventlog.queries import log
+from apps.pages import blamed, links, strips
+from apps.pages.nav import PAGES
+from apps.pages.queries import moments
+from apps.pages.queries.bookmarks import bookmarks
+from apps.pages.queries.dock import chosen, dock
+from apps.pages.queries.entity import entity
+from apps.pages.views.frame import Frame, is_part, of_system, whole
+from apps.pages.words import duration
+from apps.projections.commands.watches import add_watch, remove_watch
+from apps.projections.errors import UnknownStream
+from apps.projections.queries import entities as listing
+from apps.projections.queries import finding, watches
+
+PAGE = next(page for page in PAGES if page.url == "pages:states")
+TABS = (
+    ("", "State"),
+    ("diff", "Diff to previous"),
+    ("compare", "Compare two moments"),
+    ("raw", "Raw"),
+)
+BOUND = 2000
+
+
+@require_GET
+@of_system
+def states(request: HttpRequest, frame: Frame) -> HttpResponse:
+    """The page without an entity: it opens the one that changed last."""
+    found = listing.entities(frame.line, at=frame.at.position, limit=1).entities
+    if found:
+        address = reverse("pages:state", args=[frame.slug, found[0].stream])
+        return HttpResponseRedirect(address + links.query(frame.params))
+    return render(request, "projections/state.html", _basics(request, frame, ""))
+
+
+@require_GET
+@of_system
+def state(request: HttpRequest, frame: Frame, stream: str) -> HttpResponse:
+    """The whole page with one entity open."""
+    context = _basics(request, frame, stream)
+    context |= _entity(request, frame, stream, context["tab"])
+    context |= _listed(request, frame)
+    context |= _watched(frame)
+    context["bookmarks"] = bookmarks(frame.line, user_id=frame.user_id)[:8]
+    if frame.draw and frame.line.head:
+        context["dock"] = dock(frame.line, frame.at, zoom=frame.window, user_id=frame.user_id)
+    return render(request, "projections/state.html", context)
+
+
+@require_GET
+@of_system
+def entity_part(request: HttpRequest, frame: Frame) -> HttpResponse:
+    """The entity at the playhead."""
+    stream = request.GET.get("stream", "")
+    if not is_part(request):
+        return _whole(frame, stream)
+    context = _basics(request, frame, stream)
+    context |= _entity(request, frame, stream, context["tab"])
+    return render(request, "projections/_entity.html", context | _watched(frame, rules=True))
+
+
+@require_GET
+@of_system
+def entities_part(request: HttpRequest, frame: Frame) -> HttpResponse:
+    """The entities there are at the playhead."""
+    stream = request.GET.get("stream", "")
+    if not is_part(request):
+        return _whole(frame, stream)
+    context = _basics(request, frame, stream) | _listed(request, frame)
+    return render(request, "projections/_entities.html", context)
+
+
+@require_GET
+@of_system
+def watches_part(request: HttpRequest, frame: Frame) -> HttpResponse:
+    """The watches, as of the playhead."""
+    stream = request.GET.get("stream", "")
+    if not is_part(request):
+        return _whole(frame, stream)
+    context = _basics(request, frame, stream) | _watched(frame)
+    return render(request, "projections/_watches.html", context)
+
+
+@require_POST
+@of_system
+def watch(request: HttpRequest, frame: Frame) -> HttpResponse:
+    """Add a watch, or remove one."""
+    if not frame.may("debugger"):
+        raise NotAllowed(needed="debugger", role=frame.role)
+    stream = request.POST.get("stream", "")[:1024]
+    context: dict[str, Any] = {}
+    try:
+        if number := whole(request.POST.get("remove", "")):
+            kept = watches.watch(frame.line, number, owner=frame.user_id or 0)
+            if kept:
+                remove_watch(kept)
+        else:
+            add_watch(
+                frame.line, request.POST.get("expr", "")[: BOUND + 1], owner=frame.user_id or 0,
+                stream=stream, must_hold=bool(request.POST.get("rule")),
+            )  # fmt: skip
+    except (QueryError, UnknownStream) as error:
+        context = {"watch_error": str(error), "watch_text": request.POST.get("expr", "")[:BOUND]}
+    if not is_part(request):
+        return _whole(frame, stream)
+    context |= _basics(request, frame, stream) | _watched(frame)
+    status = 422 if "watch_error" in context else 200
+    return render(request, "projections/_watches.html", context, status=status)
+
+
+@require_GET
+@of_system
+def find(request: HttpRequest, frame: Frame) -> HttpResponse:
+    """The first event after which an expression holds, in a dialog or a page of its own."""
+    stream, text = request.GET.get("stream", "")[:1024], request.GET.get("expr", "")[: BOUND + 1]
+    how = request.GET.get("how", "scan")
+    context: dict[str, Any] = {"expr": text, "how": how, "found": None, "error": ""}
+    try:
+        where = {"all": "*", "category": f"{stream.partition('-')[0]}-*"}.get(how, stream)
+        context["found"] = found = finding.find(
+            frame.line, where, text, upto=frame.at.position, bisect=how == "bisect"
+        )
+        if found.position is not None:
+            context["event"] = log.event(frame.line, found.position)
+        context["steps"] = _steps(found)
+    except (QueryError, UnknownStream) as error:
+        context["error"] = str(error)
+        context["column"] = getattr(error, "column", 0)
+    template = "_find.html" if is_part(request) else "find.html"
+    context |= _basics(request, frame, stream)
+    status = 422 if context["error"] else 200
+    return render(request, f"projections/{template}", context, status=status)
+
+
+def _steps(found: finding.Found) -> list[tuple[finding.Probe, str, str, str]]:
+    """Return each step of a bisect with where it is drawn, in percent of the first stretch."""
+    if not found.probes:
+        return []
+    low = found.probes[0].low
+    span = max(1, found.probes[0].high - low)
+
+    def share(position: int) -> float:
+        return 100 * (position - low) / span
+
+    return [
+        (p, f"{share(p.low):.2f}%", f"{max(0.5, share(p.high) - share(p.low)):.2f}%",
+         f"{min(99.0, share(p.position)):.2f}%")
+        for p in found.probes
+    ]  # fmt: skip
+
+
+def _whole(frame: Frame, stream: str) -> HttpResponse:
+    """Send whoever opens a part as a page to the page it is part of."""
+    if stream:
+        address = reverse("pages:state", args=[frame.slug, stream])
+    else:
+        address = reverse("pages:states", args=[frame.slug])
+    return HttpResponseRedirect(address + links.query(frame.params))
+
+
+def _basics(request: HttpRequest, frame: Frame, stream: str) -> dict[str, Any]:
+    tab = request.GET.get("tab", "")
+    more = {name: request.GET.get(name, "")[:1024] for name in ("tab", "field", "a", "b", "what")}
+    more |= {"f": request.GET.get("f", "")[:BOUND], "order": request.GET.get("order", "")[:8]}
+    params = frame.params | {name: [value] for name, value in more.items() if value}
+    return {
+        "frame": frame, "params": params, "page": PAGE, "title": "State", "stream": stream,
+        "tab": tab if tab in dict(TABS) else "", "tabs": TABS, "f": more["f"],
+        "order": more["order"], "may": frame.may("debugger"),
+        "query": f"?stream={quote(stream, safe='')}",
+    }  # fmt: skip
+
+
+def _entity(request: HttpRequest, frame: Frame, stream: str, tab: str) -> dict[str, Any]:
+    field = request.GET.get("field", "")[:1024]
+    try:
+        found = entity(
+            frame.line, stream, at=frame.at.position,
+            pointer=field if field.startswith("/") else "",
+        )  # fmt: skip
+    except UnknownStream as error:
+        raise Http404(str(error)) from error
+    context: dict[str, Any] = {"entity": found}
+    if tab == "compare":
+        context |= _compared(request, frame, stream)
+    return context
+
+
+def _compared(request: HttpRequest, frame: Frame, stream: str) -> dict[str, Any]:
+    """Return what differs between two moments: of this entity, or of all."""
+    texts = request.GET.get("a", "")[:80], request.GET.get("b", "")[:80]
+    default = max(0, frame.at.position - 1)
+    a = moments.moment(frame.line, texts[0]) if texts[0] else moments.at(frame.line, default)
+    b = moments.moment(frame.line, texts[1]) if texts[1] else frame.at
+    context: dict[str, Any] = {
+        "a": a,
+        "b": b,
+        "what": request.GET.get("what", ""),
+        "problem": a.problem or b.problem,
+    }
+    if context["problem"]:
+        return context
+    try:
+        if context["what"] == "all":
+            found = listing.what_changed(frame.line, before=a.position, after=b.position)
+            context |= {"compared": found.listed, "differ": found}
+        else:
+            one = listing.compared(frame.line, stream, before=a.position, after=b.position)
+            context["compared"] = [one] if one.changes else []
+    except QueryError as error:
+        context["problem"] = str(error)
+    return context
+
+
+def _listed(request: HttpRequest, frame: Frame) -> dict[str, Any]:
+    """Return the entities at the playhead, in groups by category."""
+    text, by_name = request.GET.get("f", "")[:BOUND], request.GET.get("order") == "name"
+    try:
+        found = listing.entities(frame.line, at=frame.at.position, text=text, by_name=by_name)
+    except QueryError as error:
+        return {"groups": [], "filter_error": str(error)}
+    times = {e.last: e for e in found.entities}
+    log_times = {o.position: o.log_time for o in log.events_at(frame.line, times)}
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for each in found.entities:
+        words, wrong = blamed.gist(each.state)
+        age = (frame.at.time or 0) - log_times.get(each.last, frame.at.time or 0)
+        groups.setdefault(each.category, []).append({
+            "stream": each.stream, "words": words, "wrong": wrong,
+            "age": "now" if each.last == frame.at.position else duration(max(0, age)),
+            "address": reverse("pages:state", args=[frame.slug, each.stream]),
+        })  # fmt: skip
+    return {"groups": list(groups.items()), "complete": found.complete,
+            "shown": len(found.entities)}  # fmt: skip
+
+
+def _watched(frame: Frame, *, rules: bool = False) -> dict[str, Any]:
+    """Return the watches as of the playhead, with their history in the window."""
+    kept = watches.watches(frame.line, owner=frame.user_id or 0)
+    if not kept or not frame.line.head:
+        return {"watched": [], "broken": []}
+    window = chosen(frame.line, frame.at, frame.window)
+    start = log.position_at(frame.line, window.start)
+    end = min(frame.line.head, log.position_at(frame.line, window.end))
+    shown: list[dict[str, Any]] = []
+    for each in kept:
+        if rules and not each.must_hold:
+            continue
+        seen = watches.seen(
+            frame.line, each, at=frame.at.position, start=frame.line.head if rules else start,
+            end=end,
+        )  # fmt: skip
+        drawn = strips.drawing(
+            [(s.log_time, s.value) for s in seen.history], start=window.start, end=window.end,
+            rule=each.must_hold,
+        )  # fmt: skip
+        path = next((f"/{n}" for n in _fields(seen.watch.expression)), "")
+        first = next((s.position for s in seen.history if s.value is False), None)
+        shown.append({"seen": seen, "drawn": drawn, "value": strips.said(seen.value), "path": path,
+                      "first_broken": first if each.must_hold else None})  # fmt: skip
+    return {"watched": shown, "broken": [s for s in shown if s["seen"].broken], "window": window}
+
+
+def _fields(text: str) -> list[str]:
+    """Return the names of the fields an expression speaks of, in order."""
+    return re.findall(r"\.([A-Za-z_][A-Za-z0-9_]*)", text)
