@@ -37,7 +37,7 @@ class Embedded:
         )
         # In memory: the default writes the schedule to a file in the current folder.
         self._clock = Service(app, max_interval=1, scheduler_cls=Scheduler)
-        self._threads = [
+        self.threads = [
             threading.Thread(target=self._worker.start, name="celery worker", daemon=True),
             threading.Thread(target=self._clock.start, name="celery clock", daemon=True),
         ]
@@ -45,7 +45,7 @@ class Embedded:
 
     def __enter__(self) -> Embedded:
         state.should_stop = None
-        for thread in self._threads:
+        for thread in self.threads:
             thread.start()
         for name in AT_START:
             self._app.send_task(name)
@@ -60,8 +60,7 @@ class Embedded:
         state.should_stop = 0  # the exit code; the worker looks at it after each message
         self._app.control.ping(destination=[HOSTNAME], timeout=0)  # or every two seconds
         self._clock.stop()
-        for thread in self._threads:
+        for thread in self.threads:
             thread.join(STOP_S)
             if thread.is_alive():
                 logger.warning("The %s is still busy and is left behind.", thread.name)
-        state.should_stop = None

@@ -103,7 +103,9 @@ def test_the_diagram_has_the_layers_the_imports_have() -> None:
     block = README.partition("\n   pages  ")[2].partition("```")[0]
     lines = re.findall(r"^   ([a-z]+(?: │ [a-z]+)*)", f"   pages  {block}", re.MULTILINE)
     there = [{app for app in level if (ROOT / "apps" / app).is_dir()} for level in LAYERS]
-    assert [set(line.split(" │ ")) for line in lines] == [level for level in reversed(there) if level]
+    assert [set(line.split(" │ ")) for line in lines] == [
+        level for level in reversed(there) if level
+    ]
 
 
 def test_the_changelog_begins_with_the_version_there_is() -> None:

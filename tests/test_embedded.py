@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -112,10 +113,18 @@ def test_a_task_that_never_ends_is_left_behind(
         started.set()
         release.wait(60)
 
+    # The first worker of a process has Django set up logging anew, without what pytest put there.
+    logger = logging.getLogger("evdebug.embedded")
+    logger.addHandler(caplog.handler)
+    one = Embedded(app)
     try:
-        with Embedded(app):
+        with one:
             endless.delay()
             assert started.wait(10)
     finally:
+        logger.removeHandler(caplog.handler)
         release.set()
+        for thread in one.threads:
+            thread.join(20)
+    assert not any(thread.is_alive() for thread in one.threads)
     assert "The celery worker is still busy and is left behind." in caplog.messages
