@@ -52,17 +52,18 @@ def nothing(position: int) -> Any:
 
 def problems(
     tree: Tree, delivered: Delivered, *, usual: Typical | None = None, now: int | None = None,
-    data: Data = nothing,
+    data: Data = nothing, behind: Mapping[str, int] | None = None,
 ) -> list[Problem]:  # fmt: skip
     """Return what is wrong, the worst first, at most MOST.
 
     usual  what traces of its kind are like; None leaves out what only that can tell
+    behind what the clocks are corrected by, where that is known already
     now    the moment of the judgement, µs: what may still come is not missing; None: all is over
     """
     found = _twice(tree, delivered, data) + _disordered(tree, delivered) + _dead(tree, delivered)
     found += _orphans(tree) + _retried(tree, delivered)
     if usual is not None and usual.enough:
-        behind = skews(tree, delivered)
+        behind = skews(tree, delivered) if behind is None else behind
         found += _missing(tree, delivered, usual, now, behind) + _slow(tree, usual, behind)
     found.sort(key=lambda p: (CODES.index(p.code), p.position))
     return found[:MOST]

@@ -91,15 +91,20 @@ def _hang(tree: Tree, links: Mapping[int, Iterable[int]], upto: int | None) -> N
     events = tree.events
     told = {r.position: cause for cause, reports in tree.reports.items() for r in reports}
     for position, event in events.items():
+        # The effect of a delivery is that of the event delivered.
+        cause = told.get(event.cause, event.cause) if event.cause is not None else None
+        if not links and cause in events and cause is not None:  # nearly always
+            tree.parent[position] = cause
+            tree.children.setdefault(cause, []).append(position)
+            tree.edges.append((cause, position))
+            continue
         further = [c for c in links.get(position, ()) if c in events] if links else []
-        cause = told.get(event.cause or 0, event.cause)  # the effect of a delivery is the event's
-        causes = [cause, *further] if cause in events else further
+        unique = dict.fromkeys([cause, *further] if cause in events else further)
+        causes = [c for c in unique if c is not None]
         if causes:
-            unique = dict.fromkeys(c for c in causes if c is not None)
-            first = next(iter(unique))
-            tree.parent[position] = first
-            tree.children.setdefault(first, []).append(position)
-            tree.edges += [(cause, position) for cause in unique]
+            tree.parent[position] = causes[0]
+            tree.children.setdefault(causes[0], []).append(position)
+            tree.edges += [(c, position) for c in causes]
             continue
         tree.roots.append(position)
         if event.cause is not None and (upto is None or event.cause <= upto):

@@ -132,7 +132,9 @@ def _listed(view: View) -> Listed:
     root = view.tree.root
     assert root is not None
     names = outlines.stream_names([root.stream]) if root.stream is not None else {}
-    wrong = problems.problems(view.tree, view.delivered, usual=view.usual, now=view.now)
+    wrong = problems.problems(
+        view.tree, view.delivered, usual=view.usual, now=view.now, behind=view.behind
+    )
     return Listed(
         root.position, view.name, root.type, root.source, names.get(root.stream or 0, ""),
         view.span[0], view.duration, view.shown, view.services,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from apps.eventlog.envelope import NAME_MAX, Recorded, Undecodable, isoformat, jsonable
@@ -81,7 +81,8 @@ class View:
     def problems(self) -> list[Problem]:
         """What is wrong, the worst first."""
         return problems.problems(
-            self.tree, self.delivered, usual=self.usual, now=self.now, data=self._value
+            self.tree, self.delivered, usual=self.usual, now=self.now, data=self._value,
+            behind=self.behind,
         )  # fmt: skip
 
     @property
@@ -224,6 +225,7 @@ def events_of(view: View, positions: Sequence[int]) -> list[Recorded]:
     return log.events_at(view.line, positions)
 
 
+@lru_cache(maxsize=20_000)  # a report's times are often the same ones
 def _iso(us: int | None) -> str | None:
     return None if us is None else isoformat(us)
 
