@@ -18,7 +18,8 @@ from bench import results
 from bench.harness import Bench, Section, say
 
 CASES = (
-    "append", "growth", "histogram", "pages", "load", "door", "events_page", "drag", "shop"
+    "append", "growth", "histogram", "pages", "load", "door", "events_page", "drag", "shop",
+    "traces",
 )  # fmt: skip
 
 

@@ -1,0 +1,34 @@
+"""Traces of 15 to 100 000 events out of five million events and ten million deliveries."""
+
+from __future__ import annotations
+
+from bench.harness import Bench, Row, Section, limit, percentile
+
+MIB = 2**20
+
+
+def run(bench: Bench) -> Section:
+    """Make the log, let the reader read it, and take the 95th percentile of each question."""
+    count, giant = bench.scaled(333_333, 200), bench.scaled(100_000, 2000)
+    with bench.database("sqlite") as environment:
+        got = bench.step(
+            "traces", environment, count=count, times=bench.scaled(200, 4), giant=giant
+        )
+
+    def p95(name: str, at_most: float) -> Row:
+        words = name.replace("giant", f"{giant:,}")
+        said = f"trace of {words}, p95" if name != "list" else "list of traces, p95"
+        return limit(said, percentile(got[name], 0.95) * 1000, unit="ms", at_most=at_most)
+
+    rows = [
+        limit("the reader", got["reader"], unit="log events/s", at_least=15_000),
+        p95("15", 15), p95("15 without id", 30), p95("1000", 60), p95("1000 without id", 120),
+        p95("giant", 1500), p95("giant without id", 3000), p95("list", 40),
+        limit("memory for the largest", got["giant memory"] / MIB, unit="MiB", at_most=300),
+    ]  # fmt: skip
+    return Section(
+        "traces",
+        f"{got['rows']:,} positions (SQLite), two deliveries for each event, every tenth trace"
+        " without a correlation id; traces as the API answers them, the largest assembled.",
+        rows,
+    )
