@@ -37,6 +37,13 @@ export function keep() {
   document.querySelectorAll("a[data-keep-at]").forEach((a) => { a.href = withParams(a.href, { at }).href; });
 }
 
+/** Let a link that changes one thing of this page carry all else: data-carry="format=csv". */
+function carry(a) {
+  const url = new URL(a.href), own = new URLSearchParams(a.dataset.carry);
+  url.search = location.search;
+  a.href = withParams(url.href, Object.fromEntries(own)).href;
+}
+
 /** Call `seek(at)` (null: live) when back or forward moved the playhead. */
 export function listen(seek) {
   addEventListener("popstate", () => {
@@ -48,13 +55,14 @@ export function listen(seek) {
     keep();
   });
   document.addEventListener("click", (e) => {
-    const a = e.target.closest?.("a[data-soft]");
-    if (!a || e.defaultPrevented || e.button || e.ctrlKey || e.metaKey || e.shiftKey || e.altKey) return;
+    const a = e.target.closest?.("a[data-soft], a[data-carry]");
+    if (a && "carry" in a.dataset) return carry(a);
+    if (!a || e.defaultPrevented || e.button || e.ctrlKey || e.metaKey || e.shiftKey || e.altKey) return undefined;
     const url = new URL(a.href, location.href);
-    if (url.pathname !== location.pathname) return;
+    if (url.pathname !== location.pathname) return undefined;
     e.preventDefault();
     const at = url.searchParams.get("at");
     if (at !== new URL(location.href).searchParams.get("at")) seek(at);
-    go(url);
+    return go(url);
   });
 }

@@ -3,6 +3,7 @@ import * as address from "./address.js";
 import { goLive, seek, state } from "./playhead.js";
 import { drawn } from "./timeline.js";
 import "./acts.js";
+import "./facets.js";
 import "./follow.js";
 import "./keys.js";
 import "./live.js";

@@ -62,7 +62,12 @@ const suggest = paced(120, async () => {
 
 if (input) {
   paint();
-  input.addEventListener("input", () => { paint(); suggest(); });
+  input.addEventListener("input", () => {
+    paint();
+    hide();  // what is offered fits the text before; so does an answer on its way
+    asked += 1;
+    suggest();
+  });
   input.addEventListener("scroll", scroll);
   input.addEventListener("blur", () => setTimeout(hide, 150));
   input.addEventListener("keydown", (e) => {

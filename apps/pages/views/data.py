@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET
 from apps.eventlog.envelope import Recorded, Undecodable
 from apps.eventlog.queries import log
 from apps.pages import chunks, copies, payload
-from apps.pages.views.frame import Frame, of_system, whole
+from apps.pages.views.frame import Frame, is_part, of_system, whole
 
 POINTER_MAX = 4096
 
@@ -32,8 +32,14 @@ def of_event(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     return answer
 
 
-def _context(request: HttpRequest, frame: Frame, event: Recorded) -> dict[str, Any]:
-    return {"frame": frame, "params": frame.params, "position": event.position}
+def _drawn(
+    request: HttpRequest, frame: Frame, event: Recorded, template: str, **context: Any
+) -> HttpResponse:
+    """Draw a part; as a page of its own for whoever opens it as one."""
+    context |= {"frame": frame, "params": frame.params, "position": event.position}
+    if is_part(request):
+        return render(request, template, context)
+    return render(request, "pages/part.html", context | {"inner": template})
 
 
 def _offset(request: HttpRequest) -> int:
@@ -50,7 +56,7 @@ def part(request: HttpRequest, frame: Frame, event: Recorded) -> HttpResponse:
         node = payload.part(event.data or b"", pointer, offset=_offset(request))
     except (KeyError, Undecodable) as error:
         raise Http404(f"Nothing in the data is at {pointer!r}.") from error
-    return render(request, "pages/_part.html", _context(request, frame, event) | {"n": node})
+    return _drawn(request, frame, event, "pages/_part.html", n=node)
 
 
 @require_GET
@@ -59,7 +65,7 @@ def part(request: HttpRequest, frame: Frame, event: Recorded) -> HttpResponse:
 def raw(request: HttpRequest, frame: Frame, event: Recorded) -> HttpResponse:
     """The data as text, from `offset` on."""
     chunk = chunks.text(event.data or b"", _offset(request))
-    return render(request, "pages/_raw.html", _context(request, frame, event) | {"chunk": chunk})
+    return _drawn(request, frame, event, "pages/_raw.html", chunk=chunk)
 
 
 @require_GET
@@ -68,7 +74,7 @@ def raw(request: HttpRequest, frame: Frame, event: Recorded) -> HttpResponse:
 def hexadecimal(request: HttpRequest, frame: Frame, event: Recorded) -> HttpResponse:
     """The data as bytes, from `offset` on."""
     lines = chunks.hexadecimal(event.data or b"", _offset(request))
-    return render(request, "pages/_hex.html", _context(request, frame, event) | {"lines": lines})
+    return _drawn(request, frame, event, "pages/_hex.html", lines=lines)
 
 
 @require_GET
