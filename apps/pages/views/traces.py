@@ -161,7 +161,7 @@ def _drawn(request: HttpRequest, frame: Frame, view: View) -> dict[str, Any]:
         "cast": known,
         "seq": sequence.draw(tree, view.delivered, view.steps, at=frame.at.position, again=again),
         "log": _log(view, known, frame.at.position),
-        "stream": next(iter(single.stream_names(view, [root.position]).values()), ""),
+        "stream": view.stream,
         "skews": sorted(view.behind.items(), key=lambda each: -each[1])[:5],
         "by_now": sum(p <= frame.at.position for p, e in tree.events.items()
                       if e.kind != "response"),

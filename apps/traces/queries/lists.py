@@ -114,6 +114,7 @@ def _views(line: Line, rows: list[Any], at: int) -> list[View | None]:
         groups.setdefault(o.correlation or 0, []).append(o)
     names = outlines.correlation_names(row[1] for row in rows if row[1] is not None)
     now = log.time_at(line, at)
+    streams: dict[int, list[View]] = {}
     made: list[View | None] = []
     for _, number, root, _, events in rows:
         if number is None:
@@ -125,18 +126,22 @@ def _views(line: Line, rows: list[Any], at: int) -> list[View | None]:
         view.now = now
         view.name = names.get(number, "") if number is not None else ""
         made.append(view)
+        if view.tree.root is not None and view.tree.root.stream is not None:
+            streams.setdefault(view.tree.root.stream, []).append(view)
+    for stream, text in outlines.stream_names(streams).items():
+        for view in streams[stream]:
+            view.stream = text
     return made
 
 
 def _listed(view: View) -> Listed:
     root = view.tree.root
     assert root is not None
-    names = outlines.stream_names([root.stream]) if root.stream is not None else {}
     wrong = problems.problems(
         view.tree, view.delivered, usual=view.usual, now=view.now, behind=view.behind
     )
     return Listed(
-        root.position, view.name, root.type, root.source, names.get(root.stream or 0, ""),
+        root.position, view.name, root.type, root.source, view.stream,
         view.span[0], view.duration, view.shown, view.services,
         list(dict.fromkeys(p.code for p in wrong)), variant(view.tree),
         usual.of_kind(view.line, root.type),

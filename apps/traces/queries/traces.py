@@ -42,6 +42,14 @@ class View:
         return outlines.correlation_names([self.correlation]).get(self.correlation, "")
 
     @cached_property
+    def stream(self) -> str:
+        """The stream of the root, "" without one."""
+        root = self.tree.root
+        if root is None or root.stream is None:
+            return ""
+        return outlines.stream_names([root.stream]).get(root.stream, "")
+
+    @cached_property
     def now(self) -> int | None:
         """The moment it is looked at."""
         return log.time_at(self.line, self.upto)
@@ -228,13 +236,6 @@ def events_of(view: View, positions: Sequence[int]) -> list[Recorded]:
 @lru_cache(maxsize=20_000)  # a report's times are often the same ones
 def _iso(us: int | None) -> str | None:
     return None if us is None else isoformat(us)
-
-
-def stream_names(view: View, positions: Sequence[int]) -> dict[int, str]:
-    """Return the streams of some of a trace's events by position."""
-    numbers = {p: view.tree.events[p].stream for p in positions}
-    names = outlines.stream_names(n for n in numbers.values() if n is not None)
-    return {p: names[n] for p, n in numbers.items() if n in names}
 
 
 def story(view: View, problem: Problem) -> list[str]:
