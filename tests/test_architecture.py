@@ -23,9 +23,9 @@ LAYERS = [
     {"pages"},
 ]
 DJANGO_NAMES = {
-    "admin", "api", "apps", "checks", "commands", "consumers", "context_processors", "door", "forms",
-    "management", "middleware", "migrations", "models", "queries", "receivers", "routing", "signals",
-    "store", "tasks", "templatetags", "urls", "views", "writer",
+    "admin", "api", "apps", "checks", "commands", "consumers", "context_processors", "door",
+    "forms", "management", "middleware", "migrations", "models", "queries", "receivers",
+    "routing", "signals", "store", "tasks", "templatetags", "urls", "views", "writer",
 }  # fmt: skip
 PUBLIC_DJANGO_NAMES = {"commands", "queries", "signals"}
 FRAMEWORKS = {"django", "channels", "celery", "asgiref", "django_htmx", "ninja"}
@@ -65,7 +65,9 @@ def test_imports(path: Path) -> None:
     for name in imports(path):
         if own_room not in DJANGO_NAMES:
             assert name.split(".")[0] not in FRAMEWORKS, f"{own_room}.py is plain Python: {name}"
-        assert name.split(".")[0] != "evdebug" or name.startswith("evdebug.sdk"), "wiring imports us"
+        assert name.split(".")[0] != "evdebug" or name.startswith("evdebug.sdk"), (
+            "wiring imports us"
+        )
         if not name.startswith("apps."):
             continue
         other = name.split(".")[1]
