@@ -16,14 +16,15 @@ def pages(line: Line, query: str, *, after: int, upto: int) -> Iterator[list[Rec
 
     raises  QueryError
     """
-    following: int | None = after
-    while following is not None and following < upto:
+    while True:  # once at least: a query that is wrong is wrong for an empty log too
         page = search.search(
-            line, query, after=following, before=upto + 1, limit=search.LIMIT, ascending=True
+            line, query, after=after, before=upto + 1, limit=search.LIMIT, ascending=True
         )
         if page.events:
             yield page.events
-        following = page.next
+        if page.next is None or page.next >= upto:
+            return
+        after = page.next
 
 
 class Sources:

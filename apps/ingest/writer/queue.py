@@ -125,6 +125,7 @@ class Writer:
 
     def _write(self, timeline: int, jobs: Sequence[Job]) -> list[Stored]:
         reached("before_begin")
+        held = connection.connection
         try:
             return batch.write(timeline, jobs)
         except (DataError, IntegrityError):
@@ -132,7 +133,9 @@ class Writer:
         except Lost:
             # A connection that died while idle, or with its server, says so only when it is used.
             # Writing again is safe: what was committed after all is found to be there already.
-            if connection.vendor == "sqlite" or connection.is_usable():
+            # Django may have made a new one by now.
+            same = connection.connection is held
+            if connection.vendor == "sqlite" or held is None or (same and connection.is_usable()):
                 raise
             connection.close()
             return batch.write(timeline, jobs)

@@ -1,0 +1,195 @@
+"""Killed at any moment: nothing acknowledged is lost, nothing is twice, positions have no gap.
+
+The reliability matrix' A1 to A7. Clients behave as good clients do: what was not acknowledged they
+send again, with the same id.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
+
+import psycopg
+import pytest
+
+from tests.running import ROOT, Evdebug, System
+from tests.services import die_with_parent
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+
+FAILPOINTS = (
+    "received", "queued", "before_begin", "mid_batch", "before_commit", "after_commit",
+    "before_answer",
+)  # fmt: skip
+TIMES = (1, 2, 7)
+ROUNDS = 200
+WORKERS = 6
+
+
+class Doors:
+    """The doors of an evdebug in a process that is killed and started again."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, failpoint: str = "") -> None:
+        server = self.system.server
+        environment = server.environment | ({"EVDEBUG_FAILPOINT": failpoint} if failpoint else {})
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.ingest.crashing", str(server.port)], cwd=ROOT,
+            env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            preexec_fn=die_with_parent,
+        )  # fmt: skip
+        assert self._process.stdout
+        assert self._process.stdout.readline(), "it did not start"
+
+    def died(self) -> bool:
+        assert self._process
+        return self._process.poll() is not None
+
+    def kill(self) -> None:
+        assert self._process
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+
+@dataclass
+class Worker:
+    """Sends its events in order; keeps those nobody has acknowledged for the next time."""
+
+    number: int
+    acknowledged: list[str] = field(default_factory=list)
+    unsure: list[list[str]] = field(default_factory=list)
+    _next: Iterator[int] = field(default_factory=itertools.count)
+
+    def work(self, system: System, stop: Callable[[], bool]) -> None:
+        """Send until the server is gone, or `stop`."""
+        connection = HTTPConnection("127.0.0.1", system.server.port, timeout=30)
+        try:
+            while not stop():
+                batch = self.unsure[0] if self.unsure else self._fresh()
+                if not self.unsure:
+                    self.unsure.append(batch)
+                self._send(connection, system.ingest_key, batch)
+                self.acknowledged += batch
+                self.unsure.pop(0)
+        except (OSError, HTTPException):
+            return
+        finally:
+            connection.close()
+
+    def _fresh(self) -> list[str]:
+        size = random.choice((1, 1, 1, 5, 50))
+        return [f"{self.number}-{next(self._next)}" for _ in range(size)]
+
+    def _send(self, connection: HTTPConnection, key: str, ids: list[str]) -> None:
+        events = [{"type": "t", "source": "/s", "id": i, "stream": i.split("-")[0]} for i in ids]
+        connection.request(
+            "POST", "/v1/events", json.dumps(events),
+            {"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+        )  # fmt: skip
+        answer = connection.getresponse()
+        report = json.loads(answer.read())
+        assert answer.status == 200, report
+        assert report["stored"] + report["duplicates"] == len(ids)
+
+
+def stored(server: Evdebug) -> list[tuple[int, str]]:
+    """Return (position, id) of every event of the only timeline, by position."""
+    sql = "SELECT place, event_id FROM eventlog_event ORDER BY place"
+    if server.database_url:
+        with psycopg.connect(server.database_url) as connection:
+            rows = connection.execute(sql).fetchall()
+    else:
+        path = server.folder / "data" / "log.sqlite3"
+        with closing(sqlite3.connect(path, timeout=30)) as connection:
+            rows = connection.execute(sql).fetchall()
+    return [(place & ((1 << 40) - 1), bytes(packed).decode()) for place, packed in rows]
+
+
+def check(workers: list[Worker], server: Evdebug) -> None:
+    found = stored(server)
+    ids = [i for _, i in found]
+    assert [position for position, _ in found] == list(range(1, len(found) + 1)), "a gap"
+    assert len(set(ids)) == len(ids), "twice"
+    for worker in workers:
+        mine = [i for i in ids if i.startswith(f"{worker.number}-")]
+        lost = set(worker.acknowledged) - set(mine)
+        assert not lost, f"acknowledged and lost: {sorted(lost)[:5]}"
+        assert mine == sorted(mine, key=lambda i: int(i.split("-")[1])), "out of order"
+
+
+@pytest.fixture
+def doors(new_server: Callable[..., Evdebug]) -> Iterator[Doors]:
+    """Doors that are not open yet, for a system with a key."""
+    server = new_server(start=False)
+    server.folder.mkdir(exist_ok=True)
+    server.manage("migrate", "--verbosity", "0")
+    system = server.system("crash")
+    assert system.ingest_key
+    doors = Doors(system)
+    yield doors
+    if doors._process is not None and not doors.died():
+        doors.kill()
+
+
+def run(doors: Doors, workers: list[Worker], stop: Callable[[], bool]) -> None:
+    threads = [threading.Thread(target=w.work, args=(doors.system, stop)) for w in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.parametrize("name", FAILPOINTS)
+def test_killed_at(name: str, times: int, doors: Doors) -> None:
+    workers = [Worker(n) for n in range(WORKERS)]
+    doors.start(f"{name}:{times}")
+    run(doors, workers, doors.died)
+    assert doors.died()
+    check(workers, doors.system.server)
+
+    doors.start()
+    run(doors, workers, lambda: all(len(w.acknowledged) >= 100 for w in workers))
+    check(workers, doors.system.server)
+    doors.kill()
+    doors.system.server.manage("verify", "crash")
+
+
+def test_killed_at_random_moments_under_load(doors: Doors) -> None:
+    workers = [Worker(n) for n in range(WORKERS)]
+    for turn in range(ROUNDS):
+        doors.start()
+        before = sum(len(w.acknowledged) for w in workers)
+        killer = threading.Thread(
+            target=_kill_after, args=(doors, workers, before, random.uniform(0, 0.3))
+        )
+        killer.start()
+        run(doors, workers, doors.died)
+        killer.join()
+        if turn % 20 == 19:
+            check(workers, doors.system.server)
+    check(workers, doors.system.server)
+    assert sum(len(w.acknowledged) for w in workers) > ROUNDS
+    doors.system.server.manage("verify", "crash")
+
+
+def _kill_after(doors: Doors, workers: list[Worker], before: int, seconds: float) -> None:
+    """Kill the process a moment after the first event of this round is acknowledged."""
+    while sum(len(w.acknowledged) for w in workers) == before:
+        time.sleep(0.001)
+    time.sleep(seconds)
+    doors.kill()
