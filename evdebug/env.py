@@ -90,6 +90,13 @@ def _hosts(value: str) -> tuple[str, ...]:
     return names
 
 
+def _modules(value: str) -> tuple[str, ...]:
+    names = _names(value)
+    if not all(part.isidentifier() for name in names for part in name.split(".")):
+        raise ValueError
+    return names
+
+
 def _secret(value: str) -> str:
     if value and len(value) < 50:
         raise ValueError
@@ -125,6 +132,8 @@ VARIABLES = (
              "Redis for sockets and tasks across processes; in-process when empty."),
     Variable("EVDEBUG_DATA", "data", "a folder", _folder,
              "Folder for the SQLite log and the secret key."),
+    Variable("EVDEBUG_CODE", "", "names of modules separated by commas, such as shop.reducers",
+             _modules, "Modules with reducers and upcasters; they run in a process of their own."),
     Variable("EVDEBUG_HOST", "127.0.0.1", "an address", _text, "Address `up` listens on."),
     Variable("EVDEBUG_PORT", "8000", "a port, 0 to 65535", _port, "Port `up` listens on."),
     Variable("EVDEBUG_ALLOWED_HOSTS", "", "host names separated by commas, not '*'", _hosts,

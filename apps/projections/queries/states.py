@@ -10,13 +10,14 @@ import msgspec
 
 from apps.eventlog.envelope import Undecodable
 from apps.eventlog.places import Line
-from apps.eventlog.queries import facts
+from apps.eventlog.queries import facts, log
 from apps.projections import blame, exact, merge, packing
 from apps.projections.diff import Change, changes
 from apps.projections.errors import UnknownProjection, UnknownStream
 from apps.projections.exact import MISSING
-from apps.projections.queries import snapshots
+from apps.projections.queries import coded, snapshots
 from apps.projections.spacing import Spacing
+from evdebug.sdk.registry import fits
 
 MERGE = "merge"  # the projection that needs no code
 FINGERPRINT = "merge/1"
@@ -77,23 +78,52 @@ def state_at(
     cost    the nearest snapshot and the events after it: about 1 ms once snapshots are there
     """
     begun = time.perf_counter()
-    _known(projection)
     moment = line.head if at is None else max(0, min(at, line.head))
+    if projection not in ("", MERGE):
+        return _by_code(line, stream, moment, projection, marks, begun)
     number = stream_number(line, stream)
     fold = _Fold(line, number, moment, marks=marks)
     fold.run()
     if not fold.last and not exists(line, number):
         raise UnknownStream(line.slug, stream)
-    took = round((time.perf_counter() - begun) * 1000, 3)
     return State(
         stream=stream, position=moment, state=fold.state, last=fold.last, error=fold.note,
-        marks=fold.marks if marks else MISSING, cost=Cost(fold.snapshot, fold.folded, took),
+        marks=fold.marks if marks else MISSING, cost=Cost(fold.snapshot, fold.folded, _ms(begun)),
     )  # fmt: skip
 
 
-def _known(projection: str) -> None:
-    if projection not in ("", MERGE):
-        raise UnknownProjection(projection, [MERGE])
+def _by_code(
+    line: Line, stream: str, moment: int, projection: str, marks: bool, begun: float
+) -> State:
+    fold = code_fold(line, stream, moment, projection)
+    for _ in fold.run():
+        pass
+    if not fold.last and fold.stream is not None and not exists(line, fold.stream):
+        raise UnknownStream(line.slug, stream)
+    error = fold.note
+    if fold.broken is not None and fold.broken != moment:
+        error = f"Interrupted at #{fold.broken}: {error}"
+    return State(
+        stream=stream, position=moment, state=fold.state, last=fold.last, error=error,
+        marks=fold.marks if marks else MISSING, cost=Cost(fold.snapshot, fold.folded, _ms(begun)),
+        projection=projection, fingerprint=fold.shape.fingerprint, broken=fold.broken,
+    )  # fmt: skip
+
+
+def code_fold(line: Line, stream: str, moment: int, projection: str) -> coded.CodeFold:
+    """Return a fold by code that has not run yet.
+
+    raises  UnknownProjection, also for a stream it does not take; BrokenCode, UnknownStream
+    """
+    shape = coded.described(projection)
+    number = stream_number(line, stream) if shape.by == "stream" else None
+    if number is not None and not fits(shape.streams, stream):
+        raise UnknownProjection(projection, [MERGE, *(each.name for each in coded.fitting(stream))])
+    return coded.CodeFold(line, stream, number, moment, shape, marks=True)
+
+
+def _ms(begun: float) -> float:
+    return round((time.perf_counter() - begun) * 1000, 3)
 
 
 def stream_number(line: Line, stream: str) -> int:
@@ -190,11 +220,16 @@ def read(data: bytes | None, content_type: str) -> tuple[Any, str]:
         return MISSING, f"its data was left out: {error}."
 
 
-def walk(line: Line, stream: str, *, after: int = 0, upto: int) -> Iterator[Step]:
+def walk(
+    line: Line, stream: str, *, after: int = 0, upto: int, projection: str = ""
+) -> Iterator[Step]:
     """Yield the state after each event with after < position <= upto; the first is what was before.
 
     The first step has the position of the last event up to `after`, 0 for none.
     """
+    if projection not in ("", MERGE):
+        yield from _walk_code(line, stream, after, upto, projection)
+        return
     number = stream_number(line, stream)
     start = _Fold(line, number, after, marks=False)
     if after > 0:
@@ -210,6 +245,21 @@ def walk(line: Line, stream: str, *, after: int = 0, upto: int) -> Iterator[Step
             if lane.kind == "event":
                 state = merge.apply(state, read(fact.data, lane.content_type)[0])
                 yield Step(fact.position, fact.log_time, fact.lane, state, fact.data)
+
+
+def _walk_code(line: Line, stream: str, after: int, upto: int, projection: str) -> Iterator[Step]:
+    fold = code_fold(line, stream, after, projection)
+    fold.upto = upto
+    before, last, told = fold.state, fold.last, False
+    for position, state in fold.run():
+        if position > after:
+            if not told:
+                yield Step(last, 0, 0, before, None)
+                told = True
+            yield Step(position, log.time_at(line, position) or 0, 0, state, None)
+        before, last = state, position
+    if not told:
+        yield Step(last, 0, 0, before, None)
 
 
 def diff(line: Line, stream: str, *, before: int, after: int, projection: str = "") -> list[Change]:
@@ -242,10 +292,9 @@ def history(
 
     raises  UnknownStream; ValueError for a field that is no pointer
     """
-    _known(projection)
     limit = max(1, min(limit, HISTORY_MOST))
     upto = line.head if upto is None else min(upto, line.head)
-    steps = walk(line, stream, after=max(0, after), upto=upto)
+    steps = walk(line, stream, after=max(0, after), upto=upto, projection=projection)
     value = exact.at(next(steps).state, field)
     found: list[Entry] = []
     for step in steps:

@@ -1,0 +1,186 @@
+"""Projections written as code: which there are, and folding with them in the child process."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from django.conf import settings
+
+from apps.eventlog.envelope import Recorded, Undecodable
+from apps.eventlog.places import Line
+from apps.eventlog.queries import facts, log
+from apps.projections import blame, exact, packing
+from apps.projections.errors import BrokenCode, UnknownProjection
+from apps.projections.exact import MISSING
+from apps.projections.queries import snapshots
+from apps.projections.runner import Described, Runner, Stopped
+from evdebug.sdk.registry import fits
+
+BATCH = 400  # events in one request to the child
+EVENTS = 400_000  # events one look may fold; beyond, snapshots must be made first
+
+_runners: dict[tuple[str, ...], Runner] = {}
+
+
+def runner() -> Runner | None:
+    """Return the child for the modules of EVDEBUG_CODE, None where there are none."""
+    modules = tuple(settings.CODE)
+    if not modules:
+        return None
+    if modules not in _runners:
+        _runners[modules] = Runner(modules, [os.getcwd()])
+    return _runners[modules]
+
+
+def projections() -> tuple[dict[str, Described], str]:
+    """Return the projections there are by name, and what is wrong with the code, "" for nothing."""
+    found = runner()
+    if found is None:
+        return {}, ""
+    return found.describe(), found.error
+
+
+def fitting(stream: str) -> list[Described]:
+    """Return the projections that make a state of this stream alone."""
+    return [p for p in projections()[0].values() if p.by == "stream" and fits(p.streams, stream)]
+
+
+def described(name: str) -> Described:
+    """Return a projection; UnknownProjection, or BrokenCode when its module cannot be run."""
+    known, error = projections()
+    if name in known:
+        return known[name]
+    if error:
+        raise BrokenCode(error)
+    raise UnknownProjection(name, ["merge", *known])
+
+
+class CodeFold:
+    """A fold of one entity by code, from the nearest snapshot to a moment.
+
+    Errors of the code are values: `note` says what happened, `broken` at which event; the state is
+    the one before it.
+    """
+
+    def __init__(
+        self, line: Line, stream: str, number: int | None, upto: int, shape: Described,
+        *, marks: bool,
+    ) -> None:  # fmt: skip
+        self.line, self.upto, self.shape, self.marking = line, upto, shape, marks
+        self.entity = stream if shape.by != "all" else None
+        self.stream = number if shape.by == "stream" else None
+        self.slot = number if shape.by == "stream" and number else _slot(self.entity)
+        kept = snapshots.nearest(line, shape.fingerprint, self.slot, upto=upto, marks=True)
+        self.snapshot = kept.position if kept else None
+        self.last = kept.position if kept else 0
+        self.raw = exact.encode(kept.state) if kept else None
+        self.row = blame.row(kept.state, kept.marks) if kept else []
+        self.note = ""
+        self.broken: int | None = None
+        self.folded = 0
+
+    @property
+    def state(self) -> Any:
+        """The state after `last`, MISSING before the first event."""
+        return MISSING if self.raw is None else msgspec.json.decode(self.raw)
+
+    @property
+    def marks(self) -> blame.Marks:
+        """Who set what."""
+        return blame.unrow(self.state, iter(self.row)) if self.raw is not None else MISSING
+
+    def run(self) -> Iterator[tuple[int, Any]]:
+        """Fold and yield (position, state) for each event; keep a snapshot per full batch."""
+        made: list[snapshots.Made] = []
+        for batch in _batches(self.line, self.stream, self.shape, self.snapshot or 0, self.upto):
+            points = self._batch(batch)
+            yield from ((at, msgspec.json.decode(raw)) for at, raw in points)
+            if self.broken is not None:
+                break
+            if len(batch) == BATCH and self.raw is not None:
+                state, marks, _ = packing.pack(self.state, self.marks)
+                made.append(snapshots.Made(self.last, state, marks, ""))
+            if self.folded > EVENTS:
+                self.note = f"Only the first {EVENTS} events were folded; look again to go on."
+                break
+        if made:
+            snapshots.keep(self.line, self.shape.fingerprint, self.slot, made)
+
+    def _batch(self, events: list[Recorded]) -> list[Any]:
+        request = {
+            "reducer": self.shape.name, "key": self.entity, "position": self.last,
+            "state": None if self.raw is None else self.raw.decode(), "marks": self.row,
+            "events": [shown(event) for event in events], "every": True,
+        }  # fmt: skip
+        child = runner()
+        assert child is not None, "a projection was described"
+        try:
+            told = child.ask(request)
+        except Stopped as stopped:
+            return self._stopped(events, stopped)
+        self.folded += told["taken"]
+        self.last = told["position"]
+        self.raw = None if told["state"] is None else told["state"].encode()
+        self.row = told["marks"]
+        if told["error"]:
+            self.broken, self.note = told["broken"], told["error"]
+        points: list[Any] = told["points"]
+        return points
+
+    def _stopped(self, events: list[Recorded], stopped: Stopped) -> list[Any]:
+        """Fold up to the event the child was at when it had to be ended."""
+        good = [event for event in events if event.position < stopped.position]
+        points = self._batch(good) if good and len(good) < len(events) else []
+        self.broken, self.note = stopped.position or events[0].position, stopped.text
+        return points
+
+
+def _slot(entity: str | None) -> int:
+    """Return the number that stands for an entity that is no stream; 0 for the one state of all."""
+    if entity is None:
+        return 0
+    return -(int.from_bytes(hashlib.blake2b(entity.encode(), digest_size=7).digest(), "big") + 1)
+
+
+def _batches(
+    line: Line, stream: int | None, shape: Described, after: int, upto: int
+) -> Iterator[list[Recorded]]:
+    """Yield the events that feed the projection, some at a time."""
+    while after < upto:
+        if stream is not None:
+            rows = facts.recorded(line, stream, after=after, upto=upto, limit=BATCH)
+        else:
+            rows = log.read(line, after=after, upto=upto, limit=BATCH)
+        if not rows:
+            return
+        after = rows[-1].position
+        feed = [e for e in rows if e.kind in shape.kinds and e.data is not None]
+        if stream is None:
+            feed = [e for e in feed if fits(shape.streams, e.stream)]
+        if feed:
+            yield feed
+        if len(rows) < BATCH:
+            return
+
+
+def shown(event: Recorded) -> dict[str, Any]:
+    """Return an event as the SDK gives it to a reducer."""
+    try:
+        data = event.value()
+    except Undecodable:
+        data = None
+    headers = event.headers()
+    version = headers.get("dataversion", 1)
+    if isinstance(version, str) and version.isdecimal():
+        version = int(version[:9])
+    return {
+        "id": event.id, "type": event.type, "source": event.source, "stream": event.stream,
+        "data": data, "time": event.time // 1000, "kind": event.kind,
+        "correlation": event.correlation, "causation": event.causation, "channel": event.channel,
+        "partition": event.partition, "position": event.position,
+        "version": version if isinstance(version, int) else 1, "metadata": headers,
+    }  # fmt: skip
