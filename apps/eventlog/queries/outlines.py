@@ -101,7 +101,8 @@ def _chains(line: Line, positions: set[int], upto: int) -> dict[int, int | None]
         for clause, values in store.among(sorted(base + p for p in positions)):
             sql = (
                 f"WITH RECURSIVE up(p) AS (SELECT place FROM eventlog_event WHERE place {clause}"
-                " UNION SELECT CAST(%s AS bigint) + e.cause FROM up JOIN eventlog_event e ON e.place = up.p"
+                " UNION SELECT CAST(%s AS bigint) + e.cause"
+                " FROM up JOIN eventlog_event e ON e.place = up.p"
                 " WHERE e.cause > %s AND e.cause <= %s AND e.correlation_id IS NULL)"
                 " SELECT up.p, e.cause FROM up JOIN eventlog_event e ON e.place = up.p"
                 " WHERE e.correlation_id IS NULL LIMIT %s"
@@ -149,7 +150,8 @@ def closure(line: Line, root: int, *, upto: int) -> list[Outline]:
         marks = ", ".join(["(CAST(%s AS bigint))"] * len(starts))  # as wide as what joins them
         sql = (
             f"WITH RECURSIVE down(p) AS (SELECT * FROM (VALUES {marks}) v UNION"
-            " SELECT e.place - CAST(%s AS bigint) FROM down CROSS JOIN eventlog_event e WHERE e.cause = down.p"
+            " SELECT e.place - CAST(%s AS bigint)"
+            " FROM down CROSS JOIN eventlog_event e WHERE e.cause = down.p"
             f" AND {_RANGE} AND e.correlation_id IS NULL) SELECT p FROM down LIMIT %s"
         )
         if not starts:
