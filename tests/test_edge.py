@@ -55,7 +55,7 @@ def test_requests_in_a_row_are_answered_in_order(system: System, wire: Wire) -> 
     wire.send(
         b"".join(head(system.ingest_key, TYPE, f"Content-Length: {len(b)}") + b for b in bodies)
     )
-    received = []
+    received: list[int] = []
     rest = b""
     while len(received) < 5:
         rest += wire._receive()

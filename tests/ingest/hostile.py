@@ -44,7 +44,7 @@ class Case:
 _ids = (f"e{n}" for n in itertools.count())
 
 
-def event(raw: bytes = b"", **attributes: object) -> bytes:
+def event(raw: bytes = b"", /, **attributes: object) -> bytes:
     """Return a structured CloudEvent; `raw` is its data as JSON text, attributes may be None."""
     known: dict[str, object] = {"specversion": "1.0", "id": next(_ids), "source": "/s", "type": "t"}
     known |= attributes

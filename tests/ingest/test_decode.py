@@ -177,6 +177,7 @@ def test_one_huge_event_of_a_batch_spoils_none_of_the_others() -> None:
 
     assert isinstance(first, Envelope)
     assert isinstance(last, Envelope)
+    assert isinstance(huge, Problem)
     assert huge.code == "event_too_big"
 
 
