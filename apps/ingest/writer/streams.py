@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from apps.ingest.media import LINES
 from apps.ingest.problems import Problem, Refused
 from apps.ingest.writer import queue
 
-AT_ONCE = 1000  # lines in one commit, or
+AT_ONCE = 2000  # lines in one commit, or
 BYTES_AT_ONCE = 1024 * 1024
 IN_A_THREAD = 512 * 1024  # bytes from which decoding would hold up the other requests
 PAUSE_S = 0.2  # a stream that falls silent for this long is stored up to there
@@ -94,7 +95,7 @@ class Stream:
                 stored = await hand_in(self._timeline, [], self._late, patient=True)
                 self._report.head = stored.head
         except Refused as refused:
-            raise self._told(refused) from None
+            raise await self._told(refused) from None
         return self._report
 
     async def _read(self, incoming: Incoming) -> None:
@@ -107,9 +108,11 @@ class Stream:
             block += lines.feed(piece)
             size += len(piece)
             if block and (len(block) >= AT_ONCE or size >= BYTES_AT_ONCE or not piece):
-                await self._store(block)
+                await self._store_all(block)
                 block, size = [], 0
-        block += lines.end()
+        await self._store_all(block + lines.end())
+
+    async def _store_all(self, block: list[bytes]) -> None:
         for at in range(0, len(block), AT_ONCE):
             await self._store(block[at : at + AT_ONCE])
 
@@ -157,16 +160,20 @@ class Stream:
             content_type=LINES[0],
         )  # fmt: skip
 
-    def _told(self, refused: Refused) -> Refused:
+    async def _told(self, refused: Refused) -> Refused:
         """Return a refusal that says what of the stream is stored nevertheless."""
+        with suppress(Refused):
+            await self._settle()
         so_far = self._report.received
         if not so_far:
             return refused
-        detail = (
-            f"{refused.detail}. The first {so_far} events are stored already; send all again, "
-            "those with an id are not stored twice"
-        ).replace("Nothing of the request is stored; retry", "Retry")
-        return Refused(refused.status, refused.code, detail, retry_after=refused.retry_after)
+        detail = refused.detail.replace("Nothing of the request is stored; retry", "Retry")
+        return Refused(
+            refused.status, refused.code,
+            f"{detail}. The first {so_far} events are stored already; send all again, those with "
+            "an id are not stored twice",
+            retry_after=refused.retry_after,
+        )  # fmt: skip
 
 
 def _look_at(storing: asyncio.Future[Stored]) -> None:
