@@ -75,12 +75,13 @@ def merged(state: Any, marks: Marks, patch: Any, position: int) -> tuple[Any, Ma
                 del result[key], set_by[key]
         elif type(value) is dict:
             result[key], set_by[key] = merged(before, set_by.get(key, MISSING), value, position)
-        elif before is MISSING:
-            result[key], set_by[key] = value, fresh(value, position)
+        elif type(value) is list:
+            set_by[key] = renewed(before, set_by.get(key, MISSING), value, position)
+            result[key] = value
         else:
             result[key] = value
-            if type(value) is list or type(before) is not type(value) or before != value:
-                set_by[key] = renewed(before, set_by[key], value, position)
+            if type(before) is not type(value) or before != value:
+                set_by[key] = position
     if result:
         return result, set_by
     return result, marks if known and not state else position

@@ -52,7 +52,8 @@ def decode(data: bytes, content_type: str = "application/json") -> Any:
         value = _decoder.decode(data)
     except (ValueError, RecursionError) as error:  # those of msgspec among them
         raise Undecodable(str(error) or "nested too deeply") from error
-    if data.count(b"{") + data.count(b"[") > DEPTH and depth(value) > DEPTH:
+    deep = len(data) > 2 * DEPTH and data.count(b"{") + data.count(b"[") > DEPTH
+    if deep and depth(value) > DEPTH:
         raise Undecodable(f"it is nested more than {DEPTH} levels deep")
     return value
 

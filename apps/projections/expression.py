@@ -32,13 +32,18 @@ Closure = Callable[[Names], Any]
 
 
 class Expression:
-    """An expression that was read. `entities` are the streams it names besides its own."""
+    """An expression that was read.
+
+    entities  the streams it names, its own among them where it does
+    roots     which of state, event, stream, position and time it speaks of
+    """
 
     def __init__(self, text: str) -> None:
         """raises  ExpressionError with the column of what is wrong"""
         self.text = text
         self.tree = grammar.parse(text)
         self.entities = frozenset(grammar.entities(self.tree))
+        self.roots = frozenset(grammar.roots(self.tree))
         self._run = _compiled(self.tree)
 
     def value(

@@ -100,6 +100,12 @@ def entities(node: Node) -> set[str]:
     return found.union(*(entities(part) for part in node.parts))
 
 
+def roots(node: Node) -> set[str]:
+    """Return which of ROOTS an expression speaks of."""
+    found = {node.value} if node.kind == "root" else set()
+    return found.union(*(roots(part) for part in node.parts))
+
+
 class _Parser:
     def __init__(self, text: str) -> None:
         self.text = text

@@ -13,6 +13,7 @@ from apps.projections.errors import BadExpression
 from apps.projections.exact import MISSING
 from apps.projections.expression import Expression
 from apps.projections.grammar import ExpressionError
+from apps.projections.queries.batches import states_at
 from apps.projections.queries.finding import read_expression
 from apps.projections.queries.states import state_at
 
@@ -69,8 +70,9 @@ def entities(
         rows = [(*names[stream], last) for stream, last in recent if stream in names]
         complete = len(recent) < most
     found = []
+    states = states_at(line, [stream for stream, _, _ in rows], at=at)
     for stream, category, last in rows:
-        state = state_at(line, stream, at=at).state
+        state = states.get(stream, MISSING)
         if expression is None or meets(expression, state, stream):
             found.append(Entity(stream, category, last, state))
             if len(found) == limit:

@@ -111,16 +111,24 @@ def _few(
     for fact, lane, data in _facts(line, list(called), after, upto):
         name = called[fact.stream]
         states[name] = merge.apply(states[name], data)
-        yield Moment(
-            fact.position,
-            name,
-            fact.log_time,
-            {
-                "state": states[stream], "stream": stream, "others": states,
-                "position": fact.position, "event": _Event(fact, lane, data, name),
-                "time": isoformat(fact.log_time),
-            },
-        )  # fmt: skip
+        asked = _asked(expression, fact, lane, data, name)
+        asked |= {"state": states[stream], "stream": stream, "others": states}
+        yield Moment(fact.position, name, fact.log_time, asked)
+
+
+def _asked(
+    expression: Expression, fact: facts.Fact, lane: Any, data: Any, stream: str
+) -> dict[str, Any]:
+    """Return what an expression may ask about an event; what it does not ask is not worked out."""
+    asked: dict[str, Any] = {"position": fact.position}
+    if "event" in expression.roots:
+        asked["event"] = {
+            "type": lane.type, "source": lane.source, "kind": lane.kind, "channel": lane.channel,
+            "stream": stream, "position": fact.position, "data": data,
+        }  # fmt: skip
+    if "time" in expression.roots:
+        asked["time"] = isoformat(fact.log_time)
+    return asked
 
 
 def _many(
@@ -141,15 +149,9 @@ def _many(
         if known in expression.entities:
             others[known] = state
         if fact.position > after and known.startswith(prefix):
-            yield Moment(
-                fact.position,
-                known,
-                fact.log_time,
-                {
-                    "state": state, "stream": known, "others": others, "position": fact.position,
-                    "event": _Event(fact, lane, data, known), "time": isoformat(fact.log_time),
-                },
-            )  # fmt: skip
+            asked = _asked(expression, fact, lane, data, known)
+            asked |= {"state": state, "stream": known, "others": others}
+            yield Moment(fact.position, known, fact.log_time, asked)
 
 
 def _facts(
@@ -165,16 +167,6 @@ def _facts(
             lane = lanes[fact.lane]
             if lane.kind == "event":
                 yield fact, lane, read(fact.data, lane.content_type)[0]
-
-
-class _Event(dict[str, Any]):
-    """An event as expressions see it."""
-
-    def __init__(self, fact: facts.Fact, lane: Any, data: Any, stream: str) -> None:
-        super().__init__(
-            type=lane.type, source=lane.source, kind=lane.kind, channel=lane.channel,
-            stream=stream, position=fact.position, data=data,
-        )  # fmt: skip
 
 
 def _scan(

@@ -64,6 +64,18 @@ def nearest(
     return None
 
 
+def with_any(line: Line, fingerprint: str, streams: Sequence[int], *, upto: int) -> set[int]:
+    """Return those of `streams` that have a snapshot at or before a position."""
+    projection = number_of(fingerprint)
+    found: set[int] = set()
+    for part in line.within(0, upto):
+        rows = Snapshot.objects.filter(
+            projection=projection, stream__in=streams, place__gt=part.low, place__lte=part.high
+        )
+        found.update(rows.values_list("stream", flat=True).distinct())
+    return found
+
+
 def keep(line: Line, fingerprint: str, stream: int, made: Sequence[Made]) -> None:
     """Store snapshots. One that cannot be stored costs time later and nothing else."""
     projection = number_of(fingerprint)

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from apps.projections.errors import BadExpression
+from apps.projections.queries.batches import states_at
+from apps.projections.queries.entities import entities, what_changed
+from apps.projections.queries.states import state_at
+from tests.conftest import Log
+from tests.factories import envelope
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def many(log: Log) -> Log:
+    """40 streams of random patches; s-0 has enough events for snapshots."""
+    chance = random.Random(5)
+    made = []
+    for n in range(2500):
+        stream = "s-0" if n % 2 else f"{chance.choice('st')}-{chance.randrange(20)}"
+        made.append(envelope(stream=stream, data={chance.choice("abc"): n, "n": n}))
+    log.append(*made)
+    return log
+
+
+@pytest.mark.parametrize("at", [0, 1, 900, 2500])
+def test_many_states_are_those_of_each(many: Log, at: int) -> None:
+    names = [f"{c}-{n}" for c in "st" for n in range(20)]
+    for _ in range(2):  # without snapshots, and with those the first time made
+        found = states_at(many.line, names, at=at)
+        assert found == {name: state_at(many.line, name, at=at).state for name in names}
+
+
+def test_entities_are_listed_by_their_last_change(many: Log) -> None:
+    found = entities(many.line, at=1000, limit=60)
+    lasts = [e.last for e in found.entities]
+    assert lasts == sorted(lasts, reverse=True)
+    expected: dict[str, int] = {}
+    for event in many.read(upto=1000):
+        expected[event.stream] = event.position
+    assert {e.stream: e.last for e in found.entities} == expected
+    assert found.complete
+
+
+def test_entities_by_name_and_by_condition(many: Log) -> None:
+    by_name = entities(many.line, at=2500, by_name=True)
+    assert [e.stream for e in by_name.entities] == sorted(e.stream for e in by_name.entities)
+    prefixed = entities(many.line, at=2500, text="t-1")
+    assert all(e.stream.startswith("t-1") for e in prefixed.entities)
+    bound = 2490
+    some = entities(many.line, at=2500, text=f"n >= {bound}")
+    assert {e.stream for e in some.entities} == {
+        e.stream for e in many.read(after=bound) if e.stream
+    }
+    with pytest.raises(BadExpression):
+        entities(many.line, at=2500, text="n >")
+
+
+def test_what_changed_between_two_moments(log: Log) -> None:
+    def add(stream: str, data: Any) -> None:
+        log.add(stream=stream, data=data)
+
+    add("old", {"v": 1})
+    add("gone", {"v": 1})
+    add("idle", {"v": 1})
+    for stream, data in (("old", {"v": 2}), ("new", {"v": 1}), ("gone", None), ("old", {"v": 3})):
+        add(stream, b"null" if data is None else data)
+    found = what_changed(log.line, before=3, after=7)
+    assert (found.entities, found.created, found.events) == (3, 1, 4)
+    kinds = {c.stream: c.kind for c in found.listed}
+    assert kinds == {"old": "changed", "new": "created", "gone": "deleted"}
+    (step,) = next(c for c in found.listed if c.stream == "old").changes
+    assert (step.path, step.before, step.after) == ("/v", 1, 3)
+    back = what_changed(log.line, before=7, after=3)
+    assert {c.stream: c.kind for c in back.listed}["new"] == "deleted"
+    assert what_changed(log.line, before=3, after=3).entities == 0

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from apps.projections.commands.watches import add_watch, remove_watch
+from apps.projections.errors import BadExpression, UnknownStream
+from apps.projections.exact import MISSING, same
+from apps.projections.expression import Expression
+from apps.projections.queries.states import state_at
+from apps.projections.queries.watches import MOST, seen, watch, watches
+from tests.conftest import Log
+from tests.factories import envelope
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def stock(log: Log) -> Log:
+    chance = random.Random(2)
+    for _ in range(40):
+        stream = chance.choice(["stock-1", "stock-2"])
+        log.add(stream=stream, data={"available": chance.randint(-2, 3)})
+    return log
+
+
+@pytest.mark.parametrize(
+    "text", ["state.available", "stock-1.available >= 0", "stock-1.available + stock-2.available"]
+)
+def test_a_history_is_that_of_every_position(stock: Log, text: str) -> None:
+    kept = add_watch(stock.line, text, owner=1, stream="stock-1")
+    expression = Expression(text)
+    expected: list[tuple[int, Any]] = []
+    for at in range(5, 31):
+        states = {s: state_at(stock.line, s, at=at).state for s in ("stock-1", "stock-2")}
+        value = expression.value(state=states["stock-1"], stream="stock-1", others=states)
+        if not expected or not same(value, expected[-1][1]):
+            expected.append((at, value))
+    found = seen(stock.line, kept, at=30, start=5, end=30)
+    assert [(s.position, s.value) for s in found.history] == expected
+    assert same(found.value, expected[-1][1])
+
+
+def test_a_rule_is_broken_where_it_is_false(stock: Log) -> None:
+    kept = add_watch(stock.line, "stock-1.available > 100", owner=1, must_hold=True)
+    assert seen(stock.line, kept, at=40, start=1, end=40).broken
+    assert not seen(stock.line, kept, at=40, start=1, end=40)._replace(value=True).broken
+
+
+def test_watches_are_ones_own(stock: Log) -> None:
+    mine = add_watch(stock.line, "stock-1.available", owner=1)
+    assert add_watch(stock.line, "stock-1.available", owner=1).pk == mine.pk
+    assert watches(stock.line, owner=2) == []
+    assert watch(stock.line, mine.pk, owner=2) is None
+    remove_watch(mine)
+    assert watches(stock.line, owner=1) == []
+
+
+def test_what_cannot_be_watched(stock: Log) -> None:
+    with pytest.raises(BadExpression):
+        add_watch(stock.line, "stock-1.available >", owner=1)
+    with pytest.raises(BadExpression, match="Name an entity"):
+        add_watch(stock.line, "state.available", owner=1)
+    with pytest.raises(UnknownStream):
+        add_watch(stock.line, "stock-9.available", owner=1)
+    for n in range(MOST):
+        add_watch(stock.line, f"stock-1.available > {n}", owner=1)
+    with pytest.raises(BadExpression, match="already"):
+        add_watch(stock.line, "stock-1.other", owner=1)
+
+
+def test_an_error_at_one_moment_is_shown(stock: Log) -> None:
+    kept = add_watch(stock.line, "1 / stock-1.available", owner=1)
+    stock.append(envelope(stream="stock-1", data={"available": 0}))
+    found = seen(stock.line, kept, at=41, start=1, end=41)
+    assert "divides by zero" in found.error
+    assert found.value is MISSING
