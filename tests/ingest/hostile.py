@@ -231,6 +231,11 @@ IDENTITY = [  # B20 to B24
          fields={"stream": "order-1", "key": "k", "offset": "7"}),
     Case("a correlation and a cause", event(correlationid="c", causationid="x"),
          fields={"correlation": "c", "causation": "x"}),
+    Case("its own cause", event(id="self", causationid="self"),  # B31
+         fields={"causation": "self"}),
+    Case("a cycle of two", b"[" + event(id="egg", causationid="hen") + b"," +
+         event(id="hen", causationid="egg") + b"]", BATCH, kept=2),
+    Case("a hundred kilobytes of data", event(b'"%s"' % (b"x" * 100_000)), kept=1),
     Case("a traceparent", event(traceparent=f"00-{'ab' * 16}-{'cd' * 8}-01"),
          fields={"correlation": "ab" * 16}),
     Case("a traceparent and a correlation", event(traceparent=f"00-{'ab' * 16}-{'cd' * 8}-01",
