@@ -175,3 +175,16 @@ def test_without_script_the_page_is_complete(new_context: Any, signed_in: Any, s
     expect(value(page, "available")).to_contain_text("\u22121")
     page.get_by_role("link", name="Previous change").click()
     expect(value(page, "available")).to_contain_text("0")
+
+
+def test_a_broken_rule_marks_the_bar(page: Page, system: str) -> None:
+    opened(page, system)
+    page.locator("#watch-expr").fill("stock-SKU7.available > 1")
+    page.locator("#watches input[name=rule]").check()
+    page.locator("#watch-expr").press("Enter")
+    expect(page.locator("#watches .wt")).to_have_count(1)
+    page.reload()
+    mark = page.locator('#timeline [title*="Rule broken"], #timeline [aria-label*="Rule broken"]')
+    expect(mark.first).to_be_attached()
+    page.get_by_role("button", name="Remove the watch").click()
+    expect(page.locator("#watches .wt")).to_have_count(0)

@@ -19,6 +19,7 @@ from apps.pages.queries.services import cast
 from apps.pages.ticks import Tick, percent, ticks
 from apps.pages.tiles import shown
 from apps.pages.words import clock, plural, step
+from apps.projections.queries.watches import broken_rules
 
 OVERVIEW = 260  # bars of the whole recording
 USUAL = 60_000  # events in view unless somebody zooms
@@ -151,6 +152,10 @@ def _marks(
         text = plural(count, "failed delivery", "failed deliveries")
         before = max(0, bins[bar].position - 1)
         found.append(marks.Mark("err", before, bins[bar].time, text, "next-failure"))
+    if user_id is not None and bins:
+        start, end = max(0, bins[0].position - 1), min(line.head, _end(line, bins))
+        for at, time, text in broken_rules(line, owner=user_id, start=start, end=end):
+            found.append(marks.Mark("odd", at, time, f"Rule broken: {text}"))
     for event in _deploys(line, bins):
         found.append(marks.Mark("deploy", event.position, event.log_time, _deployed(event)))
     return found

@@ -71,14 +71,17 @@ class Entity:
         return (self.last.revision or 0) + 1 if self.last else 0
 
 
-def entity(line: Line, stream: str, *, at: int, pointer: str = "") -> Entity:
+def entity(line: Line, stream: str, *, at: int, pointer: str = "", projection: str = "") -> Entity:
     """Return an entity as of a position; UnknownStream where the line never has it.
 
+    projection  how its events become a state; merged without one
     pointer  the JSON pointer whose history is drawn; the number that changed last without one
     """
-    found = state_at(line, stream, at=at, marks=True)
+    found = state_at(line, stream, at=at, projection=projection, marks=True)
     number = stream_number(line, stream)
-    before = state_at(line, stream, at=found.last - 1).state if found.last else MISSING
+    before = MISSING
+    if found.last:
+        before = state_at(line, stream, at=found.last - 1, projection=projection).state
     current = found.last if found.last == at else None
     drawn, complete = blamed.lines(value_of(found), found.marks, current=current, before=before)
     wanted = {line_.mark for line_ in drawn if line_.first and line_.mark} | {found.last}
@@ -163,7 +166,11 @@ def _strip(line: Line, shown: Entity, number: int, at: int) -> None:
     if not rows:
         return
     values = {}
-    for step in walk(line, shown.stream, after=rows[0][0] - 1, upto=rows[-1][0]):
+    steps = walk(
+        line, shown.stream, after=rows[0][0] - 1, upto=rows[-1][0],
+        projection=shown.state.projection,
+    )  # fmt: skip
+    for step in steps:
         values[step.position] = exact.at(step.state, shown.pointer)
     drawn, shown.zero = strips.points([values.get(p, MISSING) for p, _, _ in rows])
     known = cast(line.system)

@@ -23,9 +23,9 @@ from apps.pages.queries.entity import entity
 from apps.pages.views.frame import Frame, is_part, of_system, whole
 from apps.pages.words import duration
 from apps.projections.commands.watches import add_watch, remove_watch
-from apps.projections.errors import UnknownStream
+from apps.projections.errors import BrokenCode, UnknownProjection, UnknownStream
+from apps.projections.queries import coded, finding, watches
 from apps.projections.queries import entities as listing
-from apps.projections.queries import finding, watches
 
 PAGE = next(page for page in PAGES if page.url == "pages:states")
 TABS = (
@@ -35,6 +35,7 @@ TABS = (
     ("raw", "Raw"),
 )
 BOUND = 2000
+CARRIED = ("tab", "field", "a", "b", "what", "projection")  # parameters its links carry on
 
 
 @require_GET
@@ -175,7 +176,10 @@ def _whole(frame: Frame, stream: str) -> HttpResponse:
 
 def _basics(request: HttpRequest, frame: Frame, stream: str) -> dict[str, Any]:
     tab = request.GET.get("tab", "")
-    more = {name: request.GET.get(name, "")[:1024] for name in ("tab", "field", "a", "b", "what")}
+    more = {
+        name: request.GET.get(name, "")[:1024]
+        for name in ("tab", "field", "a", "b", "what", "projection")
+    }
     more |= {"f": request.GET.get("f", "")[:BOUND], "order": request.GET.get("order", "")[:8]}
     params = frame.params | {name: [value] for name, value in more.items() if value}
     return {
@@ -188,14 +192,21 @@ def _basics(request: HttpRequest, frame: Frame, stream: str) -> dict[str, Any]:
 
 def _entity(request: HttpRequest, frame: Frame, stream: str, tab: str) -> dict[str, Any]:
     field = request.GET.get("field", "")[:1024]
+    pointer = field if field.startswith("/") else ""
+    projection, problem, at = request.GET.get("projection", "")[:200], "", frame.at.position
     try:
-        found = entity(
-            frame.line, stream, at=frame.at.position,
-            pointer=field if field.startswith("/") else "",
-        )  # fmt: skip
+        try:
+            found = entity(frame.line, stream, at=at, pointer=pointer, projection=projection)
+        except (UnknownProjection, BrokenCode) as error:  # what needs no code goes on
+            problem = str(error)
+            found = entity(frame.line, stream, at=at, pointer=pointer)
     except UnknownStream as error:
         raise Http404(str(error)) from error
-    context: dict[str, Any] = {"entity": found}
+    shapes, wrong = coded.projections()
+    context: dict[str, Any] = {
+        "entity": found, "code_error": problem or wrong,
+        "projections": ["merge", *(p.name for p in coded.fitting(stream))] if shapes else [],
+    }  # fmt: skip
     if tab == "compare":
         context |= _compared(request, frame, stream)
     return context

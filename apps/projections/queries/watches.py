@@ -89,3 +89,15 @@ def _history(
             found.append(Stretch(moment.position, moment.log_time, now))
             value = now
     return found, True
+
+
+def broken_rules(line: Line, *, owner: int, start: int, end: int) -> list[tuple[int, int, str]]:
+    """Return (position, log_time, expression) where a person's rules first broke in a window."""
+    found = []
+    for each in watches(line, owner=owner):
+        if each.must_hold:
+            history = seen(line, each, at=start, start=start, end=end).history
+            first = next((s for s in history if s.value is False), None)
+            if first:
+                found.append((first.position, first.log_time, each.expression))
+    return found
