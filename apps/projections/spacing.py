@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-EVENT_US = 2.0  # folding one event, by measurement
+EVENT_US = 5.0  # folding one event, by measurement
 BYTE_US = 0.004  # and per byte of its data
 LOAD_US = 60.0  # reading a snapshot
 STATE_BYTE_US = 0.02  # and per byte of state in it
-LEAST_US = 1000.0
+LEAST_US = 500.0  # what a rewind may cost beyond reading a snapshot
 SHARE = 50  # a snapshot costs at most 1/50 of the log's bytes
 
 

@@ -1,0 +1,123 @@
+"""One stream of many events: its state at random moments, by evdebug and by `eventsourcing`."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.steps import database
+
+SPACING = 100  # events between two snapshots of the peer
+
+
+def run(*, side: str, count: int, seeks: int) -> dict[str, Any]:
+    """Return the seconds of each seek and what else the side has to say.
+
+    side  ours, plain (the peer without snapshots) or spaced (with one every SPACING events)
+    """
+    if side == "ours":
+        return _ours(count, seeks)
+    return _peer(count, seeks, spaced=side == "spaced")
+
+
+def _patches(count: int) -> list[dict[str, Any]]:
+    chance = random.Random(4)
+    return [
+        {f"f{chance.randrange(40)}": n, "available": count // 2 - n, "note": "x" * 60}
+        for n in range(count)
+    ]
+
+
+def _moments(count: int, seeks: int) -> list[int]:
+    chance = random.Random(5)
+    return [chance.randrange(1, count + 1) for _ in range(seeks)]
+
+
+def _ours(count: int, seeks: int) -> dict[str, Any]:
+    from apps.eventlog.commands.append import append
+    from apps.eventlog.commands.systems import create_system
+    from apps.eventlog.envelope import Envelope
+    from apps.eventlog.queries import log
+    from apps.projections.models import Snapshot
+    from apps.projections.queries.finding import find
+    from apps.projections.queries.states import state_at
+
+    database.migrate()
+    line = create_system("bench")
+    made = [
+        Envelope(
+            type="Changed", id=f"i{n}", source="/bench", stream="hot-1",
+            data=json.dumps(patch).encode(),
+        )
+        for n, patch in enumerate(_patches(count))
+    ]  # fmt: skip
+    for start in range(0, count, 2000):
+        append(line, made[start : start + 2000])
+    line = log.line("bench")
+    size = database.size()
+    cold = _timed(lambda: state_at(line, "hot-1"))
+
+    def seek(at: int) -> float:
+        return _timed(lambda: state_at(line, "hot-1", at=at))
+
+    warm = [seek(at) for at in _moments(count, seeks)]
+    scrub = _timed(
+        lambda: [state_at(line, "hot-1", at=1 + n * (count - 1) // 59) for n in range(60)]
+    )
+    stored = sum(len(s.state) + len(s.marks) for s in Snapshot.objects.all())
+    scan = _timed(lambda: find(line, "hot-1", f"state.available < {-count}"))
+    return {
+        "cold": cold, "seeks": warm, "scrub": scrub, "snapshots": stored / size,
+        "scan": count / scan, "state": state_at(line, "hot-1", at=count // 2).state,
+    }  # fmt: skip
+
+
+def _peer(count: int, seeks: int, *, spaced: bool) -> dict[str, Any]:
+    from eventsourcing.application import Application
+    from eventsourcing.domain import Aggregate, event
+
+    class Entity(Aggregate):
+        def __init__(self) -> None:
+            self.state: dict[str, Any] = {}
+
+        @event("Changed")
+        def change(self, patch: dict[str, Any]) -> None:
+            self.state.update(patch)
+
+    class Entities(Application):
+        is_snapshotting_enabled = spaced
+        snapshotting_intervals = {Entity: SPACING} if spaced else None
+
+    folder = Path(os.environ["EVDEBUG_DATA"])
+    folder.mkdir(parents=True, exist_ok=True)
+    app = Entities(
+        env={
+            "PERSISTENCE_MODULE": "eventsourcing.sqlite",
+            "SQLITE_DBNAME": str(folder / f"peer-{spaced}.sqlite3"),
+        }
+    )
+    entity = Entity()
+    for n, patch in enumerate(_patches(count), 1):
+        entity.change(patch)
+        if n % SPACING == 0 or n == count:
+            app.save(entity)
+    number = entity.id
+
+    # Its version 1 is the creation, so after n events it is at version n + 1.
+    def seek(at: int) -> float:
+        return _timed(lambda: app.repository.get(number, version=at + 1))
+
+    warm = [seek(at) for at in _moments(count, seeks)]
+    middle: Any = app.repository.get(number, version=count // 2 + 1)
+    return {"seeks": warm, "state": middle.state}
+
+
+def _timed(work: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
