@@ -174,6 +174,7 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
+    "snapshots": {"task": "apps.projections.tasks.keep_up", "schedule": timedelta(seconds=30)},
     "sweep": {"task": "apps.access.tasks.sweep", "schedule": timedelta(hours=1)},
     "traces": {
         "task": "apps.traces.tasks.follow",

@@ -29,6 +29,13 @@ class Snapshot(models.Model):
         ]
 
 
+class Follower(models.Model):
+    """How far snapshots were made behind the head of a timeline."""
+
+    timeline = models.BigIntegerField(primary_key=True)
+    position = models.BigIntegerField(default=0)
+
+
 class Watch(models.Model):
     """An expression somebody looks at while moving through time."""
 

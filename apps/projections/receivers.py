@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from apps.eventlog import signals
-from apps.projections.models import Snapshot
+from apps.projections.models import Follower, Snapshot
 
 
 def listen() -> None:
@@ -15,6 +15,7 @@ def listen() -> None:
 
 def drop(timelines: list[int], **_: Any) -> None:
     """Drop every snapshot of these timelines; what is left of their events makes new ones."""
+    Follower.objects.filter(timeline__in=timelines).delete()
     for timeline in timelines:
         low, high = timeline << 40, (timeline + 1) << 40
         Snapshot.objects.filter(place__gte=low, place__lt=high).delete()

@@ -169,6 +169,21 @@ def last_places(line: Line, ids: Sequence[int], *, upto: int) -> dict[int, int]:
     return found
 
 
+def grown(line: Line, ids: Sequence[int], *, upto: int, least: int) -> list[int]:
+    """Return those streams that have at least so many events up to a position."""
+    found: list[int] = []
+    for part in reversed(line.within(0, upto)):
+        for clause, values in store.among(n for n in ids if n not in found):
+            rows = store.fetch(
+                "SELECT s.id, (SELECT e.revision FROM eventlog_event e WHERE e.stream_id = s.id"
+                " AND e.place > %s AND e.place <= %s ORDER BY e.place DESC LIMIT 1)"
+                f" FROM eventlog_stream s WHERE s.id {clause}",
+                [part.low, part.high, *values],
+            )
+            found += [n for n, revision in rows if (revision or 0) + 1 >= least]
+    return found
+
+
 def recent(line: Line, *, upto: int, limit: int, rows: int = 20_000) -> list[tuple[int, int]]:
     """Return (stream, position) of the streams changed last up to a moment, newest first.
 

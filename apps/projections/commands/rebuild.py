@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from apps.eventlog.places import Line, place
-from apps.projections.models import Snapshot
+from apps.projections.models import Follower, Snapshot
 
 
 def drop_snapshots(line: Line) -> int:
     """Drop the snapshots of a line's own timeline and return how many there were."""
     low, high = place(line.timeline, 0), place(line.timeline + 1, 0)
+    Follower.objects.filter(timeline=line.timeline).delete()
     count, _ = Snapshot.objects.filter(place__gte=low, place__lt=high).delete()
     return count

@@ -1,0 +1,41 @@
+"""Snapshots made behind the head, so that nobody waits for the first look at a busy entity."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.db import DatabaseError
+
+from apps.eventlog.queries import facts, log
+from apps.projections.models import Follower
+from apps.projections.queries.states import state_at
+
+SPAN = 50_000  # positions looked at in one go
+BUSY = 200  # events of a stream from which on it is worth a look
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def keep_up() -> int:
+    """Fold the busy streams of every system up to its head; return how many were folded.
+
+    Ringing twice is harmless. What is stopped half-way goes on where it was.
+    """
+    return sum(_follow(line.slug) for line in log.lines())
+
+
+def _follow(slug: str) -> int:
+    line = log.line(slug)
+    folded = 0
+    follower, _ = Follower.objects.get_or_create(timeline=line.timeline)
+    while follower.position < line.head:
+        upto = min(line.head, follower.position + SPAN)
+        touched = facts.touched(line, after=follower.position, upto=upto)
+        busy = facts.grown(line, list(touched), upto=upto, least=BUSY)
+        for name, _ in facts.names(busy).values():
+            state_at(line, name, at=upto, marks=True)
+            folded += 1
+        follower.position = upto
+        try:
+            follower.save(update_fields=["position"])
+        except DatabaseError:  # the next ring goes on from before
+            break
+    return folded
