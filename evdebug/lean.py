@@ -23,6 +23,8 @@ _HEAD = re.compile(
     rb"(?:[%s](?:[\t %s]*[%s])?)?[ \t]*\r\n)+)\r\n" % (_SEEN, _SEEN, _SEEN)
 )
 _HEADER = re.compile(rb"([^:]+):[ \t]*(.*?)[ \t]*\r\n")
+REMEMBERED = 512  # heads; at most 8 MB
+_heads: dict[bytes, tuple[dict[str, Any], int]] = {}
 # Those that say how a message is framed or what becomes of the connection.
 _UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"trailer", b"te"})
 
@@ -96,7 +98,17 @@ def read(data: bytes) -> tuple[dict[str, Any], bytes] | None:
 
     The scope lacks `client` and `server`.
     """
-    found = _HEAD.match(data, 0, MAX_HEAD)
+    end = data.find(b"\r\n\r\n", 0, MAX_HEAD) + 4
+    head = data[:end]
+    known = _heads.get(head) or _learn(head)
+    if known is None or len(data) - end != known[1]:
+        return None
+    return known[0].copy(), data[end:]
+
+
+def _learn(head: bytes) -> tuple[dict[str, Any], int] | None:
+    """Read a head, and remember it: a client's heads differ in the length of the body at most."""
+    found = _HEAD.fullmatch(head)
     if found is None:
         return None
     headers = [(name.lower(), value) for name, value in _HEADER.findall(found[2])]
@@ -108,7 +120,7 @@ def read(data: bytes) -> tuple[dict[str, Any], bytes] | None:
             length = value
         elif name in _UNUSUAL or (name == b"connection" and value.lower() != b"keep-alive"):
             return None
-    if not length or len(data) - found.end() != int(length):
+    if not length:
         return None
     path, _, query = found[1].partition(b"?")
     scope: dict[str, Any] = {
@@ -116,4 +128,7 @@ def read(data: bytes) -> tuple[dict[str, Any], bytes] | None:
         "raw_path": path, "root_path": "", "scheme": "http", "query_string": query,
         "headers": headers, "asgi": {"version": "3.0"}, "extensions": {"evdebug.whole": {}},
     }  # fmt: skip
-    return scope, data[found.end() :]
+    if len(_heads) >= REMEMBERED:
+        _heads.clear()
+    _heads[head] = scope, int(length)
+    return _heads[head]

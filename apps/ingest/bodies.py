@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from apps.ingest.jobs import KEPT_OF_A_REJECT
-from apps.ingest.media import Headers
 from apps.ingest.problems import Refused, shown
 
 PIECE = 65_536  # bytes decompressed at once: a bomb is noticed this early
@@ -68,15 +67,19 @@ def _deflate(data: bytes) -> zlib._Decompress:
     return zlib.decompressobj(15 if data[0] & 15 == 8 and header % 31 == 0 else -15)
 
 
-def decoder(headers: Headers) -> Plain:
+PLAIN = Plain()
+
+
+def decoder(encodings: Sequence[bytes]) -> Plain:
     """Return what turns the wire's bytes into the body's.
 
     raises  Refused (415) for an encoding, or several of them, that is not read here
     """
-    values = [value for name, value in headers if name == b"content-encoding"]
-    encoding = b", ".join(values).decode("latin-1").strip().lower()
+    if not encodings:
+        return PLAIN
+    encoding = b", ".join(encodings).decode("latin-1").strip().lower()
     if encoding in {"", "identity"}:
-        return Plain()
+        return PLAIN
     if encoding in {"gzip", "x-gzip", "deflate"}:
         return Inflate(encoding.removeprefix("x-"))
     raise Refused(

@@ -50,7 +50,9 @@ def events(body: bytes, mode: Mode, headers: Headers = (), limits: Limits = Limi
             object nor array, 413 for too many events or one that is too big
     """
     if mode == "binary":
-        content_type = media.media_of(headers).text or media.JSON
+        types = [value for name, value in headers if name == b"content-type"]
+        content_type = media.parsed(types[0]).text if types else ""
+        content_type = content_type or media.JSON
         return Decoded([_one(lambda raw: cloudevents.binary(headers, raw, content_type), body,
                              limits)], single=True)  # fmt: skip
     body = body.removeprefix(BOM)

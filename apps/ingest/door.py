@@ -49,6 +49,33 @@ DOORS = {
     "/v1/events": Door(decode.structured, is_report=False),
     "/v1/deliveries": Door(deliveries.one, is_report=True),
 }
+
+
+class Said:
+    """What the headers of a request say, heard in one pass."""
+
+    __slots__ = ("attributes", "encodings", "headers", "keys", "length", "types")
+
+    def __init__(self, headers: answers.Headers) -> None:
+        self.headers = headers
+        self.keys: list[bytes] = []
+        self.types: list[bytes] = []
+        self.encodings: list[bytes] = []
+        self.length = 0
+        self.attributes = False  # of a CloudEvent in binary mode
+        for name, value in headers:
+            if name == b"authorization":
+                self.keys.append(value)
+            elif name == b"content-type":
+                self.types.append(value)
+            elif name == b"content-encoding":
+                self.encodings.append(value)
+            elif name == b"content-length":
+                self.length = int(value) if value.isdigit() else 0
+            elif name.startswith(b"ce-"):
+                self.attributes = True
+
+
 HELD = Held(max(settings.QUEUE_BYTES, settings.MAX_BODY))
 RATES = Rates(settings.KEY_RATE)
 LIMITS = Limits(event=settings.MAX_EVENT, batch=settings.MAX_BATCH)
@@ -60,7 +87,7 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
         status, headers, body = await _answer(scope, receive)
     except Gone:
         return
-    figures.REQUESTS.labels(status).inc()
+    figures.answered(status)
     await send(
         {
             "type": "http.response.start",
@@ -89,44 +116,37 @@ async def _answer(scope: dict[str, Any], receive: Receive) -> tuple[int, answers
 
 
 async def _take(scope: dict[str, Any], receive: Receive) -> Report:
-    door, headers = DOORS.get(scope["path"]), scope["headers"]
+    door = DOORS.get(scope["path"])
     if door is None:
         there = " and ".join(DOORS)
         raise Refused(404, "not_found", f"there is no such door; there are {there}")
     if scope["method"] != "POST":
         raise Refused(405, "method_not_allowed", "events are sent with POST", allow="POST")
-    grant = await _key(headers)
+    said = Said(scope["headers"])
+    grant = await _key(said.keys)
     RATES.take(grant.key_id)
     queue.check()
-    mode = _mode(door, headers, empty=True)
-    coming = Incoming(receive, bodies.decoder(headers))
+    mode = media.mode(door.is_report, tuple(said.types), said.attributes, empty=True)
+    decoder = bodies.decoder(said.encodings)
     if mode == "lines":
         stream = Stream(grant.timeline, door.take, origin=f"POST {scope['path']}", limits=LIMITS)
-        return await stream.run(coming)
-    _check_declared(headers)
-    # What is all here already needs nobody to watch the clock.
-    within = None if WHOLE in scope.get("extensions", ()) else BODY_S
-    with HELD.hold() as hold:
-        body = await coming.whole(settings.MAX_BODY, hold, within=within)
-        reached("received")
-        if mode == "binary" and body:
-            _mode(door, headers, empty=False)
-        decoded = await _decoded(body, mode, headers, door)
-        return await _store(grant.timeline, decoded)
-
-
-def _mode(door: Door, headers: answers.Headers, *, empty: bool) -> media.Mode:
-    kind = media.media_of(headers)
-    if door.is_report:
-        return media.mode_of_deliveries(kind)
-    return media.mode_of(headers, kind, empty=empty)
-
-
-def _check_declared(headers: answers.Headers) -> None:
-    """Refuse a body by its declared length, before any of it is read."""
-    declared = next((value for name, value in headers if name == b"content-length"), b"0")
-    if declared.isdigit() and int(declared[:20]) > settings.MAX_BODY:
+        return await stream.run(Incoming(receive, decoder))
+    if said.length > settings.MAX_BODY:
         raise too_big(settings.MAX_BODY)
+    if decoder is bodies.PLAIN and WHOLE in scope.get("extensions", ()):
+        message = await receive()  # it is all here: nothing to wait for, nothing to hold
+        body = message["body"]
+        return await _read(grant.timeline, door, said, mode, body)
+    with HELD.hold() as hold:
+        body = await Incoming(receive, decoder).whole(settings.MAX_BODY, hold, within=BODY_S)
+        return await _read(grant.timeline, door, said, mode, body)
+
+
+async def _read(timeline: int, door: Door, said: Said, mode: media.Mode, body: bytes) -> Report:
+    reached("received")
+    if mode == "binary" and body:
+        media.mode(door.is_report, tuple(said.types), said.attributes, empty=False)
+    return await _store(timeline, await _decoded(body, mode, said.headers, door))
 
 
 async def _decoded(
@@ -141,21 +161,30 @@ async def _decoded(
 
 async def _store(timeline: int, decoded: decode.Decoded) -> Report:
     """Store a body's events in one commit and report on them."""
+    if decoded.single:
+        return await _store_one(timeline, decoded.items[0])
     problems = [item for item in decoded.items if isinstance(item, Problem)]
-    if decoded.single and problems:
-        raise Refused(400, problems[0].code, problems[0].detail)
     good = [(i, item) for i, item in enumerate(decoded.items) if isinstance(item, Envelope)]
     stored = await hand_in(timeline, [envelope for _, envelope in good])
-    if decoded.single and stored.problems:
-        raise Refused(400, stored.problems[0].code, stored.problems[0].detail)
     report = Report()
     report.add(stored, [index for index, _ in good], problems)
     return report
 
 
-async def _key(headers: list[tuple[bytes, bytes]]) -> keys.KeyGrant:
+async def _store_one(timeline: int, item: Envelope | Problem) -> Report:
+    if isinstance(item, Envelope):
+        stored = await hand_in(timeline, (item,))
+        if not stored.problems:
+            conflicts = [(0, earlier) for earlier in stored.conflicts.values()]
+            return Report(
+                1, stored.stored, stored.duplicates, stored.head, stored.positions, [], conflicts
+            )
+        item = stored.problems[0]
+    raise Refused(400, item.code, item.detail)
+
+
+async def _key(given: list[bytes]) -> keys.KeyGrant:
     """Return what the request's key opens; raises BadKey, WrongScope, LogUnavailable."""
-    given = [value for name, value in headers if name == b"authorization"]
     scheme, _, bearer = (given[0] if len(given) == 1 else b"").decode("latin-1").partition(" ")
     if scheme.lower() != "bearer":
         raise BadKey

@@ -25,8 +25,21 @@ APPEND = Histogram(
 STORED, DUPLICATE, REJECTED = map(EVENTS.labels, ("stored", "duplicate", "rejected"))
 
 
+_answered: dict[int, Counter] = {}
+
+
+def answered(status: int) -> None:
+    """Count a request by its status."""
+    counter = _answered.get(status)
+    if counter is None:
+        counter = _answered[status] = REQUESTS.labels(status)
+    counter.inc()
+
+
 def taken(report: Report) -> None:
     """Count a request whose events were stored or found to be there, and those turned away."""
-    STORED.inc(report.stored)
-    DUPLICATE.inc(report.duplicates)
-    REJECTED.inc(report.rejected)
+    for counter, count in (
+        (STORED, report.stored), (DUPLICATE, report.duplicates), (REJECTED, report.rejected),
+    ):  # fmt: skip
+        if count:
+            counter.inc(count)

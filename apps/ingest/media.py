@@ -35,18 +35,23 @@ class Media:
     charset: str
 
 
-def media_of(headers: Headers, *, accepted: str = ACCEPTED) -> Media:
-    """Return the content type of a request.
-
-    raises  Refused (415) where it is there twice or is no content type
-    """
-    values = [value for name, value in headers if name == b"content-type"]
-    if len(values) > 1:
-        raise Refused(415, "unsupported_content_type", "Content-Type is there twice; send it once")
-    return parsed(values[0], accepted) if values else Media("", "", "")
-
-
 @lru_cache(maxsize=256)
+def mode(is_report: bool, types: tuple[bytes, ...], attributes: bool, *, empty: bool) -> Mode:
+    """Return how what a request brings is written.
+
+    is_report   whether it is for /v1/deliveries
+    types       its Content-Type headers
+    attributes  whether there are ce- headers
+    empty       whether the body is: an event without data needs no content type in binary mode
+    raises      Refused (415) naming what is accepted
+    """
+    if len(types) > 1:
+        raise Refused(415, "unsupported_content_type", "Content-Type is there twice; send it once")
+    accepted = DELIVERIES_ACCEPTED if is_report else ACCEPTED
+    media = parsed(types[0], accepted) if types else Media("", "", "")
+    return _mode_of_reports(media) if is_report else _mode_of_events(media, attributes, empty)
+
+
 def parsed(value: bytes, accepted: str = ACCEPTED) -> Media:
     """Return the parts of a Content-Type; Refused (415) where it is none."""
     text = value.decode("latin-1").strip()
@@ -59,12 +64,7 @@ def parsed(value: bytes, accepted: str = ACCEPTED) -> Media:
     return Media(text, f"{found[1]}/{found[2]}".lower(), charset[1].lower() if charset else "")
 
 
-def mode_of(headers: Headers, media: Media, *, empty: bool = False) -> Mode:
-    """Return how the events of a request to /v1/events are written.
-
-    empty   whether the body is: an event without data needs no content type in binary mode
-    raises  Refused (415) naming what is accepted
-    """
+def _mode_of_events(media: Media, attributes: bool, empty: bool) -> Mode:
     if media.media == STRUCTURED:
         return _in_utf8("structured", media)
     if media.media == BATCH:
@@ -73,15 +73,14 @@ def mode_of(headers: Headers, media: Media, *, empty: bool = False) -> Mode:
         raise _unsupported(media.text, ACCEPTED)
     if media.media in LINES:
         return _in_utf8("lines", media)
-    if any(name.startswith(b"ce-") for name, _ in headers) and (media.media or empty):
+    if attributes and (media.media or empty):
         return "binary"
     if media.media == JSON:
         return _in_utf8("plain", media)
     raise _unsupported(media.text, ACCEPTED)
 
 
-def mode_of_deliveries(media: Media) -> Mode:
-    """Return how the reports of a request to /v1/deliveries are written; Refused (415)."""
+def _mode_of_reports(media: Media) -> Mode:
     if media.media in LINES:
         return _in_utf8("lines", media)
     if media.media == JSON:

@@ -15,7 +15,7 @@ TEXT = bytes(range(256)) * 1000
 
 
 def unpacked(encoding: bytes, wire: bytes, step: int) -> bytes:
-    unpack = decoder([(b"content-encoding", encoding)])
+    unpack = decoder([encoding])
     pieces = [
         piece for at in range(0, len(wire), step) for piece in unpack.feed(wire[at : at + step])
     ]
@@ -51,7 +51,7 @@ def test_what_follows_deflate_is_an_error() -> None:
 
 def test_a_bomb_comes_in_pieces() -> None:
     wire = gzip.compress(b"\0" * 50_000_000)
-    first = next(iter(decoder([(b"content-encoding", b"gzip")]).feed(wire)))
+    first = next(iter(decoder([b"gzip"]).feed(wire)))
     assert len(first) <= PIECE
 
 

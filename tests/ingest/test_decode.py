@@ -26,18 +26,19 @@ def decoded(case: Case, *, reports: bool = False) -> Decoded:
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in case.headers]
     if case.content_type is not None:
         headers.append((b"content-type", case.content_type.encode()))
-    pieces, decoder = [], bodies.decoder(headers)
+    encodings = [value for name, value in headers if name == b"content-encoding"]
+    pieces, decoder = [], bodies.decoder(encodings)
     for piece in decoder.feed(case.body):
         pieces.append(piece)
         if len(pieces) * bodies.PIECE > MAX_BODY and len(b"".join(pieces)) > MAX_BODY:
             raise Refused(413, "body_too_big", "")
     decoder.end()
     body = b"".join(pieces)
-    kind = media.media_of(headers)
+    types = tuple(value for name, value in headers if name == b"content-type")
+    attributes = any(name.startswith(b"ce-") for name, _ in headers)
+    mode = media.mode(reports, types, attributes, empty=not body)
     if reports:
-        media.mode_of_deliveries(kind)
         return decode.reports(body)
-    mode = media.mode_of(headers, kind, empty=not body)
     if mode == "lines":
         items = decode.lines(body.split(b"\n"), decode.structured, first=0)
         return Decoded(items, single=False)
