@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from bench.steps import database
 
@@ -91,7 +91,7 @@ def _peer(count: int, seeks: int, *, spaced: bool) -> dict[str, Any]:
 
     class Entities(Application):
         is_snapshotting_enabled = spaced
-        snapshotting_intervals = {Entity: SPACING} if spaced else None
+        snapshotting_intervals: ClassVar[Any] = {Entity: SPACING} if spaced else {}
 
     folder = Path(os.environ["EVDEBUG_DATA"])
     folder.mkdir(parents=True, exist_ok=True)

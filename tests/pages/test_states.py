@@ -1,0 +1,139 @@
+"""The State page without a browser: who may see what, hostile names and data, code that changes."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from apps.projections.models import Watch
+from apps.projections.queries import coded
+from tests.conftest import Log
+from tests.factories import envelope
+
+pytestmark = pytest.mark.django_db
+HOSTILE = "<script>alert(1)</script>\u202e/../?x#y'\""
+
+
+@pytest.fixture
+def client(debugger: Client) -> Client:
+    return debugger
+
+
+def address(stream: str) -> str:
+    return reverse("pages:state", args=["shop", stream])
+
+
+def part(client: Client, name: str, **query: Any) -> Any:
+    return client.get(f"/shop/states/{name}", query, headers={"HX-Request": "true"})
+
+
+def test_hostile_names_and_data_are_shown_as_text(shop: Log, client: Client) -> None:
+    shop.append(envelope(stream=HOSTILE, type=HOSTILE, data={HOSTILE: HOSTILE, "n": 1}))
+    for tab in ("", "diff", "compare", "raw"):
+        answer = client.get(address(HOSTILE), {"tab": tab})
+        assert answer.status_code == 200
+        assert b"<script>alert" not in answer.content
+        # A form's hidden value is the exact name; nobody sees it.
+        seen = re.sub(r'value="[^"]*"', "", answer.content.decode())
+        assert "\u202e" not in seen
+
+
+def test_values_of_all_kinds_are_drawn(shop: Log, client: Client) -> None:
+    values = [5, "text", None, [], {}, [1, [2, [3]]], {"a": {"b": {}}}, True, 10**40]
+    for value in values:
+        shop.append(envelope(stream="v", data={"x": value} if value != 5 else 5))
+        assert client.get(address("v")).status_code == 200
+    deep: Any = 1
+    for _ in range(150):
+        deep = {"k": deep}
+    shop.append(envelope(stream="v", data={"deep": deep, "wide": list(range(5000))}))
+    answer = client.get(address("v"))
+    assert answer.status_code == 200
+    assert b"Only the first lines are drawn" in answer.content
+
+
+def test_a_stream_there_never_is_is_404(shop: Log, client: Client) -> None:
+    shop.append(envelope(stream="a", data={}))
+    assert client.get(address("absent")).status_code == 404
+    assert part(client, "entity", stream="absent").status_code == 404
+
+
+def test_the_parts_are_pages_to_a_person(shop: Log, client: Client) -> None:
+    shop.append(envelope(stream="a", data={"n": 1}))
+    for name in ("entity", "entities", "watches"):
+        answer = client.get(f"/shop/states/{name}", {"stream": "a"})
+        assert answer.status_code == 302
+        assert answer["Location"].startswith(address("a"))
+        assert part(client, name, stream="a").status_code == 200
+
+
+def test_an_empty_system_says_so(shop: Log, client: Client) -> None:
+    answer = client.get("/shop/state")
+    assert answer.status_code == 200
+    assert b"Nothing has a state yet" in answer.content
+
+
+def test_find_as_a_page(shop: Log, client: Client) -> None:
+    shop.append(*[envelope(stream="a", data={"n": n}) for n in (2, 1, 0, -1)])
+    good = client.get("/shop/states/find", {"stream": "a", "expr": "a.n < 0"})
+    assert b"First true at" in good.content
+    assert "#4" in good.content.decode()
+    wrong = client.get("/shop/states/find", {"stream": "a", "expr": "a.n <"})
+    assert wrong.status_code == 422
+    never = client.get("/shop/states/find", {"stream": "a", "expr": "a.n > 9", "how": "bisect"})
+    assert b"Never true" in never.content
+
+
+def test_watches_are_added_and_removed(shop: Log, client: Client) -> None:
+    shop.append(envelope(stream="a", data={"n": 1}))
+    data = {"stream": "a", "expr": "a.n > 5", "rule": "1"}
+    answer = client.post("/shop/states/watch", data, headers={"HX-Request": "true"})
+    assert answer.status_code == 200
+    kept = Watch.objects.get()
+    assert kept.must_hold
+    assert b"rule broken" in client.get(address("a")).content
+    wrong = client.post("/shop/states/watch", data | {"expr": "a.n >"})
+    assert wrong.status_code in (302, 422)
+    client.post("/shop/states/watch", {"stream": "a", "remove": kept.pk})
+    assert not Watch.objects.exists()
+
+
+def test_a_viewer_looks_but_keeps_nothing(shop: Log, viewer: Client) -> None:
+    shop.append(envelope(stream="a", data={"n": 1}))
+    assert b'name="expr" value' not in viewer.get(address("a")).content
+    answer = viewer.post("/shop/states/watch", {"stream": "a", "expr": "a.n > 5"})
+    assert answer.status_code == 403
+    assert not Watch.objects.exists()
+
+
+def test_changed_code_is_seen_at_the_next_look(
+    shop: Log, client: Client, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"subject_{os.urandom(4).hex()}"
+    monkeypatch.chdir(tmp_path)
+    settings.CODE = (name,)
+    text = (
+        "from evdebug.sdk import reducer\n"
+        '@reducer("mine", streams="a")\ndef mine(state, event):\n    return {"got": "first"}\n'
+    )
+    (tmp_path / f"{name}.py").write_text(text)
+    shop.append(envelope(stream="a", data={"n": 1}))
+    asked = {"stream": "a", "projection": "mine"}
+    try:
+        assert b"first" in part(client, "entity", **asked).content
+        (tmp_path / f"{name}.py").write_text(text.replace("first", "another"))
+        assert b"another" in part(client, "entity", **asked).content
+        (tmp_path / f"{name}.py").write_text("def (")
+        broken = part(client, "entity", **asked)
+        assert broken.status_code == 200
+        assert b"SyntaxError" in broken.content
+    finally:
+        for child in coded._runners.values():
+            child.close()
+        coded._runners.clear()
