@@ -16,6 +16,7 @@ from apps.projections.expression import Expression
 from apps.projections.grammar import ExpressionError
 from apps.projections.queries.states import exists, read, state_at, stream_number
 
+_COSTLY = {"event", "time"}  # what is worked out only for expressions that ask for it
 BUDGET_S = 30.0  # a search stops after this long, and says so
 ENTITIES = 20  # entities an expression may name
 
@@ -107,12 +108,16 @@ def _few(
     if not exists(line, numbers[stream]):
         raise UnknownStream(line.slug, stream)
     called = {number: name for name, number in numbers.items()}
+    more = expression.roots & _COSTLY
     states = {name: state_at(line, name, at=after).state if after else MISSING for name in names}
     for fact, lane, data in _facts(line, list(called), after, upto):
         name = called[fact.stream]
         states[name] = merge.apply(states[name], data)
-        asked = _asked(expression, fact, lane, data, name)
-        asked |= {"state": states[stream], "stream": stream, "others": states}
+        asked = {
+            "state": states[stream], "stream": stream, "others": states, "position": fact.position,
+        }  # fmt: skip
+        if more:
+            asked |= _asked(expression, fact, lane, data, name)
         yield Moment(fact.position, name, fact.log_time, asked)
 
 
@@ -120,7 +125,7 @@ def _asked(
     expression: Expression, fact: facts.Fact, lane: Any, data: Any, stream: str
 ) -> dict[str, Any]:
     """Return what an expression may ask about an event; what it does not ask is not worked out."""
-    asked: dict[str, Any] = {"position": fact.position}
+    asked: dict[str, Any] = {}
     if "event" in expression.roots:
         asked["event"] = {
             "type": lane.type, "source": lane.source, "kind": lane.kind, "channel": lane.channel,
@@ -137,6 +142,7 @@ def _many(
     states: dict[int, Any] = {}
     called: dict[int, str | None] = {}
     others: dict[str, Any] = {}
+    more = expression.roots & _COSTLY
     for fact, lane, data in _facts(line, None, 0, upto):
         if fact.stream not in called:
             name = facts.names([fact.stream])[fact.stream][0]
@@ -149,8 +155,11 @@ def _many(
         if known in expression.entities:
             others[known] = state
         if fact.position > after and known.startswith(prefix):
-            asked = _asked(expression, fact, lane, data, known)
-            asked |= {"state": state, "stream": known, "others": others}
+            asked = {
+                "state": state, "stream": known, "others": others, "position": fact.position,
+            }  # fmt: skip
+            if more:
+                asked |= _asked(expression, fact, lane, data, known)
             yield Moment(fact.position, known, fact.log_time, asked)
 
 
