@@ -10,7 +10,7 @@ from apps.projections.errors import BadExpression, UnknownStream
 from apps.projections.exact import MISSING, same
 from apps.projections.expression import Expression
 from apps.projections.queries.states import state_at
-from apps.projections.queries.watches import MOST, seen, watch, watches
+from apps.projections.queries.watches import MOST, broken_rules, seen, watch, watches
 from tests.conftest import Log
 from tests.factories import envelope
 
@@ -47,6 +47,15 @@ def test_a_rule_is_broken_where_it_is_false(stock: Log) -> None:
     kept = add_watch(stock.line, "stock-1.available > 100", owner=1, must_hold=True)
     assert seen(stock.line, kept, at=40, start=1, end=40).broken
     assert not seen(stock.line, kept, at=40, start=1, end=40)._replace(value=True).broken
+
+
+def test_a_rule_is_not_broken_before_there_is_anything(log: Log) -> None:
+    log.append(envelope(stream="other", data={}), envelope(stream="other", data={"n": 1}))
+    log.append(*[envelope(stream="stock-1", data={"available": n}) for n in (1, 0, -1)])
+    kept = add_watch(log.line, "stock-1.available >= 0", owner=1, must_hold=True)
+    assert not seen(log.line, kept, at=1, start=1, end=5).broken
+    (first,) = broken_rules(log.line, owner=1, start=1, end=5)
+    assert (first[0], first[2]) == (5, "stock-1.available >= 0")
 
 
 def test_watches_are_ones_own(stock: Log) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from apps.eventlog.places import Line
@@ -67,9 +68,16 @@ def value_at(line: Line, expression: Expression, stream: str, at: int) -> Any:
     """Return what an expression is at a position."""
     names = expression.entities | ({stream} if stream else set())
     states = {name: state_at(line, name, at=at).state for name in names}
+    if not _begun(states):
+        return MISSING
     return expression.value(
         state=states.get(stream, MISSING), stream=stream, others=states, position=at
     )
+
+
+def _begun(states: Mapping[str, Any]) -> bool:
+    """Return whether any entity is there yet: before that nothing is true or broken."""
+    return any(state is not MISSING for state in states.values())
 
 
 def _history(
