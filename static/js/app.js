@@ -1,12 +1,12 @@
 // Entry point. Pages are complete without it; this adds movement, keys and live binding.
 import * as address from "./address.js";
+import * as live from "./live.js";
 import { goLive, seek, state } from "./playhead.js";
 import { drawn } from "./timeline.js";
 import "./acts.js";
 import "./facets.js";
 import "./follow.js";
 import "./keys.js";
-import "./live.js";
 import "./query.js";
 import "./times.js";
 import "./ui.js";
@@ -17,6 +17,7 @@ if (dock) {
   state.at = Number(dock.dataset.at);
   state.live = document.documentElement.dataset.mode === "live";
   drawn();
+  live.begin();
 }
 address.listen((at) => {
   if (at === null) goLive({ quiet: true });

@@ -53,7 +53,8 @@ function back() {
   next();
 }
 
-if ($("timeline")) {
+/** Begin to look, once it is known whether the page is live. */
+export function begin() {
   const ours = (e) => e.detail.elt?.id === "timeline";
   document.addEventListener("htmx:sendError", (e) => ours(e) && lost());
   document.addEventListener("htmx:timeout", (e) => ours(e) && lost());

@@ -10,10 +10,10 @@ const dock = globalThis.document?.getElementById("dock");
 const $ = (id) => document.getElementById(id);
 const bounds = () => [timeAt(state.anchors, 1), timeAt(state.anchors, state.last)];
 const fraction = (e, box) => Math.min(1, Math.max(0, (e.clientX - box.left) / box.width));
-let dragging = false, wanted = null;
+let dragging = false, wanted = null, shown = null;
 
 /** Show another window: the address says which, the server draws it. */
-const show = paced(120, () => wanted && address.set({ zoom: text(wanted) }, { replace: true }));
+const show = paced(120, () => { shown = wanted; address.set({ zoom: text(wanted) }, { replace: true }); });
 function want(view) {
   wanted = view;
   $("timeline").dataset.loading = "";
@@ -86,12 +86,13 @@ if (dock) {
     const [t0, t1] = view();
     zoom(e.deltaY > 0 ? 1.25 : 0.8, t0 + fraction(e, part.getBoundingClientRect()) * (t1 - t0));
   }, { passive: false });
-  dock.addEventListener("dblclick", (e) => e.target.closest("#tl-zoom") && all());
+  // The pointer was captured, so the target is the dock: where it happened says what was meant.
+  dock.addEventListener("dblclick", (e) => document.elementFromPoint(e.clientX, e.clientY)?.closest("#tl-zoom") && all());
   // A new drawing never replaces the one under the hand.
   document.addEventListener("htmx:beforeSwap", (e) => { if (e.detail.target.id === "timeline" && dragging) e.detail.shouldSwap = false; });
   document.addEventListener("htmx:afterSwap", (e) => {
     if (e.detail.target.id !== "timeline" || e.target.id !== "timeline") return;
-    wanted = null;
+    if (wanted && wanted !== shown) $("timeline").dataset.loading = ""; else wanted = null;  // or the hand is further by now
     drawn();
   });
 }

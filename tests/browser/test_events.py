@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -13,8 +12,8 @@ from tests.running import Evdebug, System
 
 
 @pytest.fixture(scope="module")
-def shop(server: Evdebug) -> Iterator[System]:
-    yield trading.system(server)
+def shop(server: Evdebug) -> System:
+    return trading.system(server)
 
 
 @pytest.fixture
@@ -105,7 +104,9 @@ def test_a_page_further_back_has_a_way_forth(page: Page, shop: System) -> None:
     assert first_row(page) < 200
     page.get_by_role("link", name="Newer matches").click()
     expect(page).to_have_url(re.compile("after="))
-    expect(page.locator("#results tr[data-pos]").last).to_have_attribute("data-pos", re.compile(r"^(199|2\d\d)$"))
+    expect(page.locator("#results tr[data-pos]").last).to_have_attribute(
+        "data-pos", re.compile(r"^(199|2\d\d)$")
+    )
     assert first_row(page) > 200
     page.go_back()
     expect(page).to_have_url(re.compile("before=200"))
@@ -121,7 +122,9 @@ def test_the_drawer_by_mouse(events: Page) -> None:
     expect(events).to_have_url(re.compile(f"event={position}"))
     expect(row).to_have_attribute("aria-selected", "true")
     drawer.get_by_role("button", name="Next match").click()
-    expect(events.locator("#results tr[data-pos]").nth(3)).to_have_attribute("aria-selected", "true")
+    expect(events.locator("#results tr[data-pos]").nth(3)).to_have_attribute(
+        "aria-selected", "true"
+    )
     drawer.get_by_role("link", name="Close").click()
     expect(drawer).to_be_hidden()
     events.go_back()
@@ -224,7 +227,10 @@ def test_ten_megabytes_open_without_freezing(page: Page, shop: System) -> None:
     page.evaluate("""() => { window.longest = 0; let last = performance.now();
         const tick = () => { const now = performance.now(); longest = Math.max(longest, now - last); last = now; requestAnimationFrame(tick); };
         requestAnimationFrame(tick); }""")
-    page.evaluate("p => { history.pushState({}, '', `?event=${p}`); document.body.dispatchEvent(new CustomEvent('drawer')); }", position)
+    page.evaluate(
+        "p => { history.pushState({}, '', `?event=${p}`); document.body.dispatchEvent(new CustomEvent('drawer')); }",
+        position,
+    )
     drawer = page.locator("#drawer")
     expect(drawer).to_contain_text("9.4\u00a0MB")
     assert page.evaluate("longest") < 1000
