@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -81,13 +82,11 @@ def test_the_database_goes_and_comes_back() -> None:  # A14, A15
         stack.callback(server.kill)
         system = server.system("gone")
         assert send(system, "before").status == 200
-        import signal
-
         postgresql.stop(signal.SIGQUIT)
         answer = send(system, "during")
         assert (answer.status, answer.code) == (503, "unavailable")
         assert answer.headers["retry-after"]
-        assert not server.is_ready()
+        until(lambda: not server.is_ready())
         postgresql.start()
         until(server.is_ready)
         assert send(system, "during").status == 200

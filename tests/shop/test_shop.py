@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from time import perf_counter
 
 import pytest
 
@@ -29,16 +28,6 @@ def test_time_in_small_steps_gives_the_same_bytes() -> None:
         shop.run(min(shop.now + 137, EDGE))
 
     assert shop.take() == entries(minutes=1)
-
-
-def test_it_is_quick(capsys: pytest.CaptureFixture[str]) -> None:
-    began = perf_counter()
-    made = len(entries())
-    took = perf_counter() - began
-
-    with capsys.disabled():
-        print(f"\nshop: {made} entries made in {took:.2f} s, {made / took:.0f}/s")
-    assert took < 15
 
 
 def test_everything_comes_in_the_order_it_happened(past: Past) -> None:
