@@ -16,7 +16,7 @@ from django.conf import settings
 
 from apps.eventlog.envelope import Envelope, Recorded
 from apps.eventlog.places import Line
-from tests import services
+from tests import brokers, services
 from tests.factories import envelope
 from tests.running import Evdebug
 
@@ -24,7 +24,15 @@ hypothesis.settings.register_profile("evdebug", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("evdebug")
 
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "server", "new_server"}
-SERVICE_FIXTURES = {"postgres": "postgres", "redis_url": "redis", "chromium": "browser"}
+SERVICE_FIXTURES = {
+    "postgres": "postgres",
+    "redis_url": "redis",
+    "redis_broker": "redis",
+    "rabbitmq": "rabbitmq",
+    "nats": "nats",
+    "mosquitto": "mqtt",
+    "chromium": "browser",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -100,6 +108,35 @@ def redis_url(worker_index: int) -> Iterator[str]:
     with ExitStack() as stack:
         given = os.environ.get("TEST_REDIS_URL")
         yield f"{given or needed(lambda: stack.enter_context(services.redis()))}/{worker_index}"
+
+
+@pytest.fixture(scope="session")
+def redis_broker() -> Iterator[brokers.Redis]:
+    """A Redis that keeps what it is given, to be killed and started again."""
+    yield from _broker(brokers.Redis)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[brokers.RabbitMQ]:
+    """A RabbitMQ with its management API."""
+    yield from _broker(brokers.RabbitMQ)
+
+
+@pytest.fixture(scope="session")
+def nats() -> Iterator[brokers.Nats]:
+    """A NATS with JetStream."""
+    yield from _broker(brokers.Nats)
+
+
+@pytest.fixture(scope="session")
+def mosquitto() -> Iterator[brokers.Mosquitto]:
+    """An MQTT broker."""
+    yield from _broker(brokers.Mosquitto)
+
+
+def _broker(kind: type[brokers.B]) -> Iterator[brokers.B]:
+    with ExitStack() as stack:
+        yield needed(lambda: stack.enter_context(brokers.started(kind)))
 
 
 @pytest.fixture(scope="session")
