@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 from celery import Celery
 
-from evdebug import celery_app, embedded
+from evdebug import embedded
+from evdebug.celery import app as celery_app
 from evdebug.embedded import Embedded
 
 

@@ -1,4 +1,4 @@
-"""What a reducer, an upcaster and a subscriber receive."""
+"""What a reducer and a subscriber receive."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ class Event:
     causation: str = ""
     channel: str = ""
     partition: str = ""
+    offset: str = ""
+    key: str = ""
     position: int = 0
     version: int = 1
     metadata: dict[str, Any] = field(default_factory=dict)

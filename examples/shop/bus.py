@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 from zlib import adler32
 
-from examples.shop.sdk import Event
+from evdebug.sdk import Event
 
 Verdict = Literal["done", "retry", "dead"]
 

@@ -15,11 +15,11 @@ from random import Random
 from typing import Any, Protocol
 from uuid import UUID
 
+from evdebug.sdk import Event, Handler, New, Subscription, Unavailable
 from examples.shop.bus import CHANNEL_OF, Bus, Received
 from examples.shop.entities import Entities, merge
 from examples.shop.outside import Outside
 from examples.shop.schedule import Schedule
-from examples.shop.sdk import Event, Handler, New, Subscription, Unavailable
 from examples.shop.timing import Timing
 
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
+from evdebug.sdk import Event
 from examples.shop.bus import CHANNEL_OF, CHANNELS, Channel, Received, Verdict, lane
 from examples.shop.schedule import Schedule
-from examples.shop.sdk import Event
 
 ATTEMPTS = 3
 BACKOFF = (1_000, 2_000)  # ms before the second and the third attempt

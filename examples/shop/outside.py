@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Protocol
 
-from examples.shop.sdk import Event
+from evdebug.sdk import Event
 from examples.shop.timing import Timing
 
 Answer = tuple[dict[str, Any], int]  # what came back, and after how many ms

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any, TypeVar
 
+from evdebug.sdk import Event, New, subscriptions
 from examples.shop import story, wire
 from examples.shop.bus import Received
 from examples.shop.cast import cast
@@ -15,7 +16,6 @@ from examples.shop.host import Delivery, Host
 from examples.shop.memory import LostCommit, MemoryBus
 from examples.shop.outside import Request, Window, World
 from examples.shop.schedule import Schedule
-from examples.shop.sdk import Event, New, subscriptions
 from examples.shop.services import (
     email,
     inventory,

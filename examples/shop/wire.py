@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from json import JSONEncoder
 from re import compile
 
+from evdebug.sdk import Event
 from examples.shop.host import Delivery
-from examples.shop.sdk import Event
 
 encode = JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 

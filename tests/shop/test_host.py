@@ -6,12 +6,12 @@ from itertools import count
 from random import Random
 from typing import Any
 
+from evdebug.sdk import Context, Event, Handler, New, Subscription, Unavailable
 from examples.shop.entities import Entities
 from examples.shop.host import Delivery, Host
 from examples.shop.memory import MemoryBus
 from examples.shop.outside import Answer, Request
 from examples.shop.schedule import Schedule
-from examples.shop.sdk import Context, Event, Handler, New, Subscription, Unavailable
 from examples.shop.timing import Timing
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
 
+from evdebug.sdk import Event
 from examples.shop.bus import CHANNELS, Received, lane
 from examples.shop.memory import ATTEMPTS, BACKOFF, COMMIT_TIMEOUT, LostCommit, MemoryBus
 from examples.shop.schedule import Schedule
-from examples.shop.sdk import Event
 
 
 @dataclass

@@ -3,9 +3,9 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from evdebug.sdk import Event
 from examples.shop.numbering import TimedNumbering
 from examples.shop.outside import HICCUPS, Request, Window, World, every
-from examples.shop.sdk import Event
 from examples.shop.timing import Timing
 
 EVENT = Event("id-1", "OrderPlaced", "/web", "order-1", {}, 0)

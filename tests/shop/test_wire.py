@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import json
 
+from evdebug.sdk import Event
 from examples.shop.host import Delivery
-from examples.shop.sdk import Event
 from examples.shop.wire import delivery_line, event_line, timestamp
 
 PLACED = Event(

@@ -20,6 +20,7 @@ from evdebug import first
 from evdebug.child import Child
 
 SHOP = "shop"
+SHOP_CODE = ("examples.shop.reducers", "examples.shop.services")
 OWN = {"DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE"}  # no business of the shop's
 
 
@@ -34,6 +35,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         host, port, demo = options["host"], options["port"], options["demo"]
+        if demo and not settings.CODE:
+            settings.CODE = SHOP_CODE
         # Until the server takes over, SIGTERM is what ctrl-C is.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
@@ -92,10 +95,10 @@ class Command(BaseCommand):
         if settings.REDIS_URL:
             self.say("Tasks are in Redis; run them with `celery -A evdebug worker --beat`.")
             return
-        from evdebug import celery_app
+        from evdebug.celery import app
         from evdebug.embedded import Embedded
 
-        stack.enter_context(Embedded(celery_app))
+        stack.enter_context(Embedded(app))
 
     def greet(self, base: str, token: str, key: str) -> None:
         """Print the link on stdout, and on stderr what to do with it."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from evdebug.sdk import Context, Event, New, Unavailable, subscriber
 from examples.shop.catalogue import Product
-from examples.shop.sdk import Context, Event, New, Unavailable, subscriber
 
 # A change names all of these: what it left out would stay in the merged state from the last one.
 NOTHING: dict[str, Any] = dict.fromkeys(
@@ -156,7 +156,7 @@ def allocate(order: str, line: dict[str, Any], ctx: Context) -> dict[str, Any]:
     """Ask the warehouse for a place to pick from; it also opens the order's shipment."""
     house = ctx.state(f"stock-{line['sku']}")["warehouse"]
     request = {"order": order, "sku": line["sku"], "qty": line["qty"], "warehouse": house}
-    answer = ctx.call("wms/allocate", request)
+    answer: dict[str, Any] = ctx.call("wms/allocate", request)
     if answer["status"] >= 500:
         raise Unavailable(answer["error"])
     return answer

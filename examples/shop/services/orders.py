@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from examples.shop.sdk import Context, Event, New, subscriber
+from evdebug.sdk import Context, Event, New, subscriber
 
 
 @subscriber("orders", to="OrderPlaced")

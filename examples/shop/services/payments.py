@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from examples.shop.sdk import Context, Event, New, Unavailable, subscriber
+from evdebug.sdk import Context, Event, New, Unavailable, subscriber
 
 VERSION = "v2.14"
 QUESTIONS = 8  # to the provider, before a payment is left to a person

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from examples.shop.sdk import Context, Event, New, Unavailable, subscriber
+from evdebug.sdk import Context, Event, New, Unavailable, subscriber
 from examples.shop.services.payments import authorize, captured, request
 
 __all__ = ["authorize", "capture"]  # authorize did not change

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from examples.shop.sdk import Context, Event, New, subscriber
+from evdebug.sdk import Context, Event, New, subscriber
 
 
 def checkout(order: str, cart: dict[str, Any]) -> Iterator[New]:

@@ -1,8 +1,17 @@
-"""What the shop's services import: events in, events out, and one door to everything outside.
+"""Handlers: what a service does with an event, written so that it can be replayed.
+
+    from evdebug.sdk import New, Unavailable, subscriber
+
+    @subscriber("payments", to="OrderPlaced")
+    def authorize(event, ctx):
+        answer = ctx.call("acquire/authorize", {"order": event.data["order"]})
+        if answer["status"] >= 500:
+            raise Unavailable(answer["error"])
+        yield New("PaymentAuthorized", answer["payment"], {"status": "authorized"})
 
 A handler is a generator function over one event. It reads state and the outside only through its
-context and yields the events it wants published, so the same function runs on a bus, in a test or
-in a replay. Names and shapes are those of `evdebug.sdk`; moving there is a change of imports.
+context and yields the events it wants published, so the same function runs on a bus, in a test and
+in a sandbox. One that raises publishes nothing, and its delivery has failed.
 """
 
 from __future__ import annotations
@@ -12,24 +21,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-
-@dataclass(slots=True)
-class Event:
-    """One event as a handler receives it, which changes nothing in it. Times are ms since 1970."""
-
-    id: str
-    type: str
-    source: str
-    stream: str
-    data: dict[str, Any]
-    time: int
-    kind: str = "event"
-    correlation: str = ""
-    causation: str = ""
-    channel: str = ""
-    partition: str = ""
-    offset: str = ""
-    key: str = ""
+from evdebug.sdk.events import Event
 
 
 @dataclass(slots=True)
@@ -38,7 +30,7 @@ class New:
 
     type: str
     stream: str
-    data: dict[str, Any]
+    data: Any
     kind: str = "event"
     key: str = ""  # picks the lane on the bus; "" takes the stream
     correlation: str = ""
@@ -51,14 +43,14 @@ class Unavailable(Exception):
 class Context(Protocol):
     """What a handler may touch besides its event."""
 
-    def call(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Ask an outside service and return its answer, a dict with at least `status`.
+    def call(self, name: str, request: Mapping[str, Any]) -> Any:
+        """Ask an outside service and return its answer.
 
         Nothing is raised for a bad status: what to do about it is the handler's business.
         """
         ...
 
-    def state(self, stream: str) -> dict[str, Any]:
+    def state(self, stream: str) -> Any:
         """Return the events of `stream` so far, merged; {} before the first. Read only."""
         ...
 
@@ -70,9 +62,13 @@ class Context(Protocol):
         """Return the time, aware and in UTC; it moves on with every call."""
         ...
 
-    def uuid(self) -> str: ...
+    def uuid(self) -> str:
+        """Return an id that is another for each call, and the same when the handler runs again."""
+        ...
 
-    def random(self) -> float: ...
+    def random(self) -> float:
+        """Return a number from 0 up to 1, the same when the handler runs again."""
+        ...
 
 
 Handler = Callable[[Event, Context], Iterable[New]]
@@ -101,4 +97,4 @@ def subscriber(service: str, *, to: str) -> Callable[[H], H]:
 def subscriptions(module: object) -> list[Subscription]:
     """Return what a module's functions subscribe to, in the order they are written."""
     found = [getattr(value, "subscription", None) for value in vars(module).values()]
-    return [subscription for subscription in found if subscription]
+    return [each for each in found if isinstance(each, Subscription)]
