@@ -2,22 +2,19 @@
 
     python -I child.py IN OUT NOW PATH… -- MODULE…
 
-IN and OUT are pipes with frames of JSON, each after its length in four bytes. NOW is a file of
-eight bytes in which the position of the event at hand stands, so that whoever ends a reducer that
-never returns knows where it was. What the modules print goes nowhere.
+See `jail`, which starts it, and `frames` for what it is told. What the modules print goes nowhere.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib
-import mmap
+import importlib.util
 import os
-import struct
 import sys
 import traceback
 import types
-from typing import Any, BinaryIO
+from typing import Any
 
 if __name__ == "__main__":  # -I leaves only the standard library and its site-packages
     sys.path[:0] = sys.argv[4 : sys.argv.index("--")]
@@ -28,64 +25,60 @@ if __name__ == "__main__":  # -I leaves only the standard library and its site-p
 import msgspec
 
 from apps.projections import blame, fold
+from apps.projections.confine import confine
 from apps.projections.exact import MISSING
+from apps.projections.frames import Parent, paths
 from evdebug.sdk import registry
 from evdebug.sdk.events import Event
-
-POSITION = struct.Struct("<q")
-LENGTH = struct.Struct("<I")
 
 
 def main() -> None:
     """Import the modules, say what they hold, and answer requests until the pipe ends."""
-    fd_in, fd_out, fd_now = map(int, sys.argv[1:4])
-    modules = sys.argv[sys.argv.index("--") + 1 :]
-    reading, writing = os.fdopen(fd_in, "rb"), os.fdopen(fd_out, "wb")
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for fd in (0, 1, 2):
-        os.dup2(nowhere, fd)
-    now = mmap.mmap(fd_now, POSITION.size)
-    from apps.projections.confine import confine
-
-    held = confine()
-    send(writing, described(modules, held))
-    while (request := receive(reading)) is not None:
-        send(writing, answer(request, now))
+    parent = Parent(sys.argv[1:])
+    folders, modules = paths()
+    held = confine(parent.receive()["readable"])
+    parent.send(described(modules, folders, held))
+    while (request := parent.receive()) is not None:
+        parent.send(answer(request, parent))
 
 
-def send(pipe: BinaryIO, value: Any) -> None:
-    """Write one frame."""
-    raw = msgspec.json.encode(value)
-    pipe.write(LENGTH.pack(len(raw)) + raw)
-    pipe.flush()
+def described(modules: list[str], folders: list[str], held: dict[str, bool]) -> dict[str, Any]:
+    """Import the modules and return what they hold, or why they cannot be imported.
 
-
-def receive(pipe: BinaryIO) -> Any:
-    """Read one frame; None at the end."""
-    head = pipe.read(LENGTH.size)
-    if len(head) < LENGTH.size:
-        return None
-    return msgspec.json.decode(pipe.read(LENGTH.unpack(head)[0]))
-
-
-def described(modules: list[str], held: dict[str, bool]) -> dict[str, Any]:
-    """Import the modules and return what they hold, or why they cannot be imported."""
+    `watched` are the files that would change that: also those there are not yet.
+    """
     before = set(sys.modules)
-    error = ""
+    error, more = "", candidates(modules, folders)
     for name in modules:
         try:
             importlib.import_module(name)
         except BaseException as wrong:  # SystemExit and the like are theirs, too
-            where = traceback.extract_tb(wrong.__traceback__)[-1:]
-            place = f" (line {where[0].lineno} of {where[0].filename})" if where else ""
+            steps = traceback.extract_tb(wrong.__traceback__)
+            place = f" (line {steps[-1].lineno} of {steps[-1].filename})" if steps else ""
             error = f"{name} cannot be imported: {fold.explained(wrong)}{place}"
+            more += [step.filename for step in steps if os.path.isabs(step.filename)]
             break
     files = _files(before)
     return {
-        "error": error, "held": held, "files": sorted(files),
+        "error": error, "held": held, "watched": sorted({*files, *more}),
         "reducers": [_shape(r, files) for r in registry.REDUCERS.values()],
         "upcasts": [list(key) for key in registry.UPCASTS],
     }  # fmt: skip
+
+
+def candidates(modules: list[str], folders: list[str]) -> list[str]:
+    """Return where the modules' own files are, or would be looked for first."""
+    found = []
+    for name in modules:
+        for folder in folders:
+            base = os.path.join(folder, *name.split("."))
+            there = [
+                p for p in (base + ".py", os.path.join(base, "__init__.py")) if os.path.exists(p)
+            ]
+            found += there or [base + ".py"]
+            if there:
+                break
+    return found
 
 
 def _files(before: set[str]) -> dict[str, bytes]:
@@ -111,7 +104,7 @@ def _shape(reducer: registry.Reducer, files: dict[str, bytes]) -> dict[str, Any]
     }  # fmt: skip
 
 
-def answer(request: dict[str, Any], now: mmap.mmap) -> dict[str, Any]:
+def answer(request: dict[str, Any], parent: Parent) -> dict[str, Any]:
     """Fold a batch of events over a state and return where that leads.
 
     request   reducer, key (of the entity, None for all), position, state (JSON text, null for
@@ -125,7 +118,7 @@ def answer(request: dict[str, Any], now: mmap.mmap) -> dict[str, Any]:
     marks = blame.unrow(state, iter(request["marks"])) if tracking else MISSING
     points, error, broken, taken = [], "", None, 0
     for each in request["events"]:
-        now[: POSITION.size] = POSITION.pack(each["position"])
+        parent.at(each["position"])
         try:
             event = Event(**each)
             event.version, event.data = registry.upcasted(event.type, event.version, event.data)

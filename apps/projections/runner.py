@@ -1,14 +1,9 @@
-"""A child process with somebody's reducers: started when needed, ended when it hangs."""
+"""Somebody's reducers in a confined child: started when needed, ended when it hangs."""
 
 from __future__ import annotations
 
-import contextlib
+import math
 import os
-import select
-import struct
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -17,13 +12,12 @@ from typing import Any
 
 import msgspec
 
-from apps.projections.child import LENGTH, POSITION
+from apps.projections.jail import Ended, Jail
 
 CHILD = Path(__file__).with_name("child.py")
-ROOT = CHILD.parents[2]
 START_S = 15.0
+AGAIN_S = 60.0  # after which one that ended its process may try again, without any change
 BATCH_S = 5.0  # a batch of events that takes longer is stopped
-ANSWER = 64 * 1024 * 1024  # bytes of an answer
 
 
 class Stopped(Exception):
@@ -45,125 +39,110 @@ class Described(msgspec.Struct, frozen=True):
     fingerprint: str
 
 
+class Told(msgspec.Struct):
+    """What a child says of its modules. `watched` are the files that would change it."""
+
+    error: str = ""
+    held: dict[str, bool] = {}
+    watched: list[str] = []
+    reducers: list[Described] = []
+    upcasts: list[tuple[str, int]] = []
+
+
+class Answer(msgspec.Struct):
+    """What became of a batch of events; see `child.answer`."""
+
+    position: int
+    state: str | None
+    error: str
+    broken: int | None
+    taken: int
+    points: list[tuple[int, str]]
+    marks: list[int] | None
+
+
 class Runner:
     """One child for a list of modules. Safe to use from several threads, one request at a time."""
 
-    def __init__(self, modules: Sequence[str], paths: Sequence[str] = ()) -> None:
-        self.modules, self.paths = list(modules), [str(ROOT), *paths]
-        self.reducers: dict[str, Described] = {}
-        self.held: dict[str, bool] = {}
-        self.error = ""
+    def __init__(
+        self, modules: Sequence[str], paths: Sequence[str] = (), *, hidden: Sequence[str] = ()
+    ) -> None:
+        self.modules = list(modules)
+        self.told = Told()
+        self._jail = Jail(CHILD, self.modules, paths=paths, hidden=hidden)
         self._lock = threading.RLock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._seen: dict[str, int] = {}
+        self._seen: dict[str, int] | None = None
+        self._again = math.inf
+
+    @property
+    def error(self) -> str:
+        """Why there are no projections, when a module cannot be imported."""
+        return self.told.error
+
+    @property
+    def held(self) -> dict[str, bool]:
+        """Which walls stand around the child; see `confine`."""
+        return self.told.held
 
     def describe(self) -> dict[str, Described]:
-        """Return the projections there are, of the files as they are now.
-
-        `error` says why there are none, when a module cannot be imported.
-        """
+        """Return the projections there are, of the files as they are now."""
         with self._lock:
-            if self._process is None or self._process.poll() is not None or self._stale():
+            if self._seen is None or self._stale() or not (self._jail.alive or self.error):
                 self._start()
-            return self.reducers
+            return {} if self.error else {shape.name: shape for shape in self.told.reducers}
 
-    def ask(self, request: dict[str, Any], *, seconds: float = BATCH_S) -> dict[str, Any]:
+    def ask(self, request: dict[str, Any], *, seconds: float = BATCH_S) -> Answer:
         """Send one request and return the answer.
 
         raises  Stopped with the event's position when it takes longer, or the child dies
         """
         with self._lock:
             self.describe()
-            raw = msgspec.json.encode(request)
             deadline = time.monotonic() + seconds
             try:
-                self._write(LENGTH.pack(len(raw)) + raw, deadline)
-                answer: dict[str, Any] = self._read(deadline)
+                if not self._jail.alive:
+                    raise Ended
+                self._jail.send(request, deadline)
+                return msgspec.convert(self._jail.receive(deadline), Answer)
             except TimeoutError:
-                at = self._at()
-                self.close()
-                raise Stopped(f"It did not return within {seconds:g} s.", at) from None
-            except (OSError, EOFError):
-                at = self._at()
-                self.close()
-                raise Stopped(
-                    "Its process ended: out of memory, of processor time, or by itself.", at
+                raise self._stopped(f"It did not return within {seconds:g} s.") from None
+            except (Ended, msgspec.ValidationError):
+                raise self._stopped(
+                    "Its process ended: out of memory, of processor time, or by itself."
                 ) from None
-            return answer
 
     def close(self) -> None:
         """End the child. May be called twice; the next request starts another."""
         with self._lock:
-            if self._process is not None:
-                self._process.kill()
-                self._process.wait()
-                for fd in (self._in, self._out):
-                    with contextlib.suppress(OSError):
-                        os.close(fd)
-                self._now.close()
-                self._process = None
+            self._jail.close()
+
+    def _stopped(self, text: str) -> Stopped:
+        at = self._jail.at()
+        self.close()
+        return Stopped(text, at)
 
     def _stale(self) -> bool:
-        return any(_changed_at(path) != seen for path, seen in self._seen.items())
+        if time.monotonic() > self._again:
+            return True
+        return any(_changed_at(path) != seen for path, seen in (self._seen or {}).items())
 
     def _start(self) -> None:
-        self.close()
-        child_in, self._in = os.pipe()
-        self._out, child_out = os.pipe()
-        self._now = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the child
-        self._now.write(POSITION.pack(0))
-        self._now.flush()
-        fds = (child_in, child_out, self._now.fileno())
-        command = [sys.executable, "-IB", str(CHILD), *map(str, fds), *self.paths, "--"]
-        self._process = subprocess.Popen(
-            [*command, *self.modules], pass_fds=fds, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"PYTHONHASHSEED": "0"},
-            start_new_session=True, cwd="/",
-        )  # fmt: skip
-        os.close(child_in)
-        os.close(child_out)
+        self._again = math.inf
         try:
-            told = self._read(time.monotonic() + START_S)
-        except (TimeoutError, OSError, EOFError):
-            self.close()
-            told = {"error": f"{', '.join(self.modules)} did not load within {START_S:g} s, or"
-                    " ended the process.", "held": {}, "files": [], "reducers": []}  # fmt: skip
-        self.error, self.held = told["error"], told["held"]
-        self._seen = {path: _changed_at(path) for path in told["files"]}
-        shapes = msgspec.convert(told["reducers"], list[Described])
-        self.reducers = {} if self.error else {shape.name: shape for shape in shapes}
+            self.told = msgspec.convert(self._jail.start(START_S), Told)
+        except (TimeoutError, Ended, msgspec.ValidationError):
+            names = ", ".join(self.modules)
+            text = f"{names} did not load within {START_S:g} s, or ended the process."
+            self.told = Told(error=text, watched=self._candidates())
+            self._again = time.monotonic() + AGAIN_S
+        self._seen = {path: _changed_at(path) for path in self.told.watched}
+        if self.error:
+            self._jail.close()
 
-    def _write(self, data: bytes, deadline: float) -> None:
-        os.set_blocking(self._in, False)
-        view = memoryview(data)
-        while view:
-            self._wait([], [self._in], deadline)
-            view = view[os.write(self._in, view[: 1 << 16]) :]
+    def _candidates(self) -> list[str]:
+        from apps.projections.child import candidates  # importing it registers nothing
 
-    def _read(self, deadline: float) -> Any:
-        (length,) = struct.unpack("<I", self._exactly(LENGTH.size, deadline))
-        if length > ANSWER:
-            raise EOFError
-        return msgspec.json.decode(self._exactly(length, deadline))
-
-    def _exactly(self, length: int, deadline: float) -> bytes:
-        parts = bytearray()
-        while len(parts) < length:
-            self._wait([self._out], [], deadline)
-            part = os.read(self._out, min(1 << 20, length - len(parts)))
-            if not part:
-                raise EOFError
-            parts += part
-        return bytes(parts)
-
-    def _wait(self, reading: list[int], writing: list[int], deadline: float) -> None:
-        left = deadline - time.monotonic()
-        if left <= 0 or not any(select.select(reading, writing, [], left)):
-            raise TimeoutError
-
-    def _at(self) -> int:
-        self._now.seek(0)
-        return int(POSITION.unpack(self._now.read(POSITION.size))[0])
+        return candidates(self.modules, self._jail.paths)
 
 
 def _changed_at(path: str) -> int:

@@ -204,7 +204,7 @@ def _entity(request: HttpRequest, frame: Frame, stream: str, tab: str) -> dict[s
         raise Http404(str(error)) from error
     shapes, wrong = coded.projections()
     context: dict[str, Any] = {
-        "entity": found, "code_error": problem or wrong,
+        "entity": found, "code_error": problem or wrong, "missing_walls": coded.missing(),
         "projections": ["merge", *(p.name for p in coded.fitting(stream))] if shapes else [],
     }  # fmt: skip
     if tab == "compare":

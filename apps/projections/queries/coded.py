@@ -32,8 +32,17 @@ def runner() -> Runner | None:
     if not modules:
         return None
     if modules not in _runners:
-        _runners[modules] = Runner(modules, [os.getcwd()])
+        _runners[modules] = Runner(modules, [os.getcwd()], hidden=hidden())
     return _runners[modules]
+
+
+def hidden() -> list[str]:
+    """Return the files no child may read: the log, the secret key, and what else is ours alone."""
+    names = [str(settings.DATA_DIR)]
+    for database in settings.DATABASES.values():
+        if database["ENGINE"].endswith("sqlite3"):
+            names += [f"{database['NAME']}{end}" for end in ("", "-wal", "-shm")]
+    return names
 
 
 def projections() -> tuple[dict[str, Described], str]:
@@ -42,6 +51,12 @@ def projections() -> tuple[dict[str, Described], str]:
     if found is None:
         return {}, ""
     return found.describe(), found.error
+
+
+def missing() -> list[str]:
+    """Return the walls this platform does not put around the code, [] where all stand."""
+    found = runner()
+    return [wall for wall, stands in found.held.items() if not stands] if found else []
 
 
 def fitting(stream: str) -> list[Described]:
@@ -122,14 +137,13 @@ class CodeFold:
             told = child.ask(request)
         except Stopped as stopped:
             return self._stopped(events, stopped)
-        self.folded += told["taken"]
-        self.last = told["position"]
-        self.raw = None if told["state"] is None else told["state"].encode()
-        self.row = told["marks"]
-        if told["error"]:
-            self.broken, self.note = told["broken"], told["error"]
-        points: list[Any] = told["points"]
-        return points
+        self.folded += told.taken
+        self.last = told.position
+        self.raw = None if told.state is None else told.state.encode()
+        self.row = told.marks or []
+        if told.error:
+            self.broken, self.note = told.broken, told.error
+        return told.points
 
     def _stopped(self, events: list[Recorded], stopped: Stopped) -> list[Any]:
         """Fold up to the event the child was at when it had to be ended."""
