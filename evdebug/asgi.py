@@ -6,18 +6,24 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from channels.routing import URLRouter
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "evdebug.settings")
 
 pages = get_asgi_application()
 
-from apps.ingest import door  # noqa: E402 - it has models, which Django must know first
+# They have models, which Django must know first.
+from apps.ingest import door  # noqa: E402
+from apps.live import routing as live  # noqa: E402
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[Any], Awaitable[None]]
 
 NO_SUCH_SOCKET = 4404
+
+# An app's sockets: `guarded` in its routing.py (apps/access/queries/sockets.py says how), and here.
+routed = URLRouter([*live.urlpatterns])
 
 
 async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -36,9 +42,11 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
 
 
 async def sockets(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """Turn a socket away: no address has one."""
-    if (await receive())["type"] == "websocket.connect":
-        await send({"type": "websocket.close", "code": NO_SUCH_SOCKET})
+    """Answer a socket by its address; turn it away where none has one."""
+    if any(route.pattern.match(scope["path"].lstrip("/")) for route in routed.routes):
+        await routed(scope, receive, send)
+    elif (await receive())["type"] == "websocket.connect":
+        await send({"type": "websocket.close", "code": NO_SUCH_SOCKET, "reason": "No such socket"})
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -117,7 +117,7 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
         self._whole = None
         self.idle = True
         self._expect(IDLE_S)
-        _write(self.transport, data)
+        write(self.transport, data)
         if not self.persistent:
             self.loseConnection()
         elif self._dataBuffer:
@@ -265,13 +265,13 @@ class Factory(HTTPFactory):  # type: ignore[misc]
         """End what is overdue; forget what became a socket, which keeps its own time."""
         now = reactor.seconds()
         for channel in list(self.channels):
-            if channel.transport.protocol is not channel:
+            if getattr(channel.transport, "protocol", None) is not channel:
                 self.channels.discard(channel)
             elif channel.deadline is not None and now > channel.deadline:
                 channel.overdue()
 
 
-def _write(transport: Any, data: bytes) -> None:
+def write(transport: Any, data: bytes) -> None:
     """Send now what the socket takes; the reactor sends the rest, if there is any."""
     if transport.connected and not (transport.dataBuffer or transport._tempDataBuffer):
         sent = transport.writeSomeData(data)

@@ -157,6 +157,8 @@ VARIABLES = (
              "Most bytes waiting to be written; more are answered with 429."),
     Variable("EVDEBUG_KEY_RATE", "0", "a whole number, 0 for no limit", _limit,
              "Most requests a second of one key at the doors; more are answered with 429."),
+    Variable("EVDEBUG_USER_SOCKETS", "100", COUNT, _count,
+             "Most sockets one person or key may have open in a process."),
     Variable("EVDEBUG_SESSION_DAYS", "14", COUNT, _count, "Days a sign-in lasts."),
     Variable("EVDEBUG_IDLE_HOURS", "72", COUNT, _count,
              "Hours after which a sign-in nobody uses ends."),

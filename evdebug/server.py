@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
+from daphne.ws_protocol import WebSocketFactory
 from django.conf import settings
 from twisted.internet import defer, reactor
 from twisted.internet import error as twisted_error
@@ -21,6 +21,7 @@ from apps.ingest.writer import queue
 from evdebug.edge import Factory
 from evdebug.lean import Whole
 from evdebug.requests import Request
+from evdebug.sockets import MAX_MESSAGE, PING_S, PONG_S, Socket
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,11 @@ class EdgeServer(Server):  # type: ignore[misc]
     """daphne's server with our protocol, which finishes what it began before it stops."""
 
     def __init__(self, application: Application, host: str, port: int) -> None:
-        super().__init__(application, ["none: run() listens itself"], server_name="")
+        super().__init__(
+            application, ["none: run() listens itself"], server_name="", websocket_timeout=-1,
+            websocket_connect_timeout=10, ping_interval=PING_S, ping_timeout=PONG_S,
+            websocket_max_message_size=MAX_MESSAGE, websocket_max_frame_size=MAX_MESSAGE,
+        )  # fmt: skip
         self.host, self.port = host, port
         self.connections: dict[Any, dict[str, Any]] = {}
         self._whole: set[asyncio.Task[None]] = set()
@@ -64,6 +69,7 @@ class EdgeServer(Server):  # type: ignore[misc]
         asyncio.set_event_loop(reactor._asyncioEventloop)
         self.http_factory = Factory(self, cap=settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
         self.ws_factory = WebSocketFactory(self, server=self.server_name)
+        self.ws_factory.protocol = Socket
         self.ws_factory.setProtocolOptions(
             autoPingTimeout=self.ping_timeout,
             allowNullOrigin=True,  # autobahn's own check knows nothing of ours
@@ -99,6 +105,12 @@ class EdgeServer(Server):  # type: ignore[misc]
         self.connections[protocol]["application_instance"] = running
         running.add_done_callback(partial(self._done, protocol))
         return protocol.body
+
+    async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
+        """Pass on what an application says; a socket's `send` waits for a client that is behind."""
+        await super().handle_reply(protocol, message)
+        if isinstance(protocol, Socket):
+            await protocol.drained()
 
     def run_whole(self, request: Whole) -> None:
         """Start the application of a request that took the short way."""
@@ -152,7 +164,7 @@ class EdgeServer(Server):  # type: ignore[misc]
         for protocol, details in self.connections.items():
             running = details.get("application_instance")
             if running is not None and not running.done():
-                (sockets if isinstance(protocol, WebSocketProtocol) else requests).append(running)
+                (sockets if isinstance(protocol, Socket) else requests).append(running)
         return sockets, requests
 
 

@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "apps.access",
     "apps.ingest",
     "apps.traces",
+    "apps.live",
     "apps.projections",
     "apps.pages",
     "evdebug",
@@ -190,6 +191,7 @@ MAX_EVENT: int = ENV["EVDEBUG_MAX_EVENT"]
 MAX_BATCH: int = ENV["EVDEBUG_MAX_BATCH"]
 QUEUE_EVENTS: int = ENV["EVDEBUG_QUEUE_EVENTS"]
 QUEUE_BYTES: int = ENV["EVDEBUG_QUEUE_BYTES"]
+USER_SOCKETS: int = ENV["EVDEBUG_USER_SOCKETS"]
 KEY_RATE: int = ENV["EVDEBUG_KEY_RATE"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 

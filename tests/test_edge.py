@@ -325,7 +325,7 @@ def test_no_socket_is_there(server: Evdebug, wire: Wire) -> None:
     )
     answer = wire.answer()
     assert answer
-    assert answer.status == 403
+    assert answer.status == 404
     assert "server" not in answer.headers
 
 

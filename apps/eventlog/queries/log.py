@@ -61,6 +61,15 @@ def line_of(timeline: int) -> Line:
     return _line(rows[0])
 
 
+def heads(timelines: Iterable[int]) -> dict[int, int]:
+    """Return the last position of each timeline there is, by its id."""
+    found: dict[int, int] = {}
+    for clause, values in store.among(sorted(timelines)):
+        sql = f"SELECT id, head FROM eventlog_timeline WHERE id {clause}"
+        found.update(store.fetch(sql, values))
+    return found
+
+
 def _line(row: Sequence[Any]) -> Line:
     timeline, system, slug, name, head, log_time, base, parent, forgotten, title = row
     segments = (Segment(timeline, base, head),) if head > base else ()

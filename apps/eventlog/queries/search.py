@@ -48,11 +48,14 @@ def search(
     after: int | None = None,
     limit: int = 60,
     ascending: bool = False,
+    most: int | None = None,
 ) -> Page:
     """Return the events a query asks for as of position `at`, newest first unless `ascending`.
 
     before, after  both exclusive; together they bound the page
     limit          capped at 1000; a page of large events ends earlier, with `next`
+    most           bytes of data and metadata on the page, unless one event alone has more;
+                   PAGE_BYTES where None
     raises         QueryError with the column of what is wrong
     cost           an index walk of the page where names, stream, correlation, id or cause are
                    asked for; else a scan of at most 200 000 rows or 2 s
@@ -66,7 +69,7 @@ def search(
         found += [at for at, _ in matches]
         if len(found) > limit:
             break
-    events = _loaded(line, found[:limit])
+    events = _loaded(line, found[:limit], PAGE_BYTES if most is None else most)
     if not ascending:
         events.reverse()
     if len(events) < len(found):
@@ -76,7 +79,7 @@ def search(
     return Page(events, walk.scanned_to, complete=False, scanned_to=walk.scanned_to)
 
 
-def _loaded(line: Line, positions: list[int]) -> list[Recorded]:
+def _loaded(line: Line, positions: list[int], most: int) -> list[Recorded]:
     """Return the first events at `positions` that fit on a page together, one at least."""
     if not positions:
         return []
@@ -88,7 +91,7 @@ def _loaded(line: Line, positions: list[int]) -> list[Recorded]:
         " sum(coalesce(length(data), 0) + length(metadata)) OVER o AS total FROM eventlog_event"
         f" WHERE place {clause} WINDOW o AS (ORDER BY place & %s{order})) w"
         " WHERE w.n = 1 OR w.total <= %s)",
-        [*values, MASK, PAGE_BYTES],
+        [*values, MASK, most],
     )
     return sorted(events, key=lambda event: event.position)
 
