@@ -7,7 +7,6 @@ See `jail`, which starts it, and `frames` for what it is told. What the modules 
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import os
@@ -27,6 +26,7 @@ import msgspec
 from apps.projections import blame, fold
 from apps.projections.confine import confine
 from apps.projections.exact import MISSING
+from apps.projections.fingerprints import fingerprint
 from apps.projections.frames import Parent, paths
 from evdebug.sdk import registry
 from evdebug.sdk.events import Event
@@ -36,10 +36,19 @@ def main() -> None:
     """Import the modules, say what they hold, and answer requests until the pipe ends."""
     parent = Parent(sys.argv[1:])
     folders, modules = paths()
+    folders = [*folders[1:], folders[0]]
     held = confine(parent.receive()["readable"])
+    stand_back(folders)
     parent.send(described(modules, folders, held))
     while (request := parent.receive()) is not None:
         parent.send(answer(request, parent))
+
+
+def stand_back(folders: list[str]) -> None:
+    """Make room for modules that are called as ours are: theirs come first, ours stay with us."""
+    sys.path[: len(folders)] = folders
+    for name in [name for name in sys.modules if name.split(".")[0] == "apps"]:
+        del sys.modules[name]
 
 
 def described(modules: list[str], folders: list[str], held: dict[str, bool]) -> dict[str, Any]:
@@ -60,7 +69,7 @@ def described(modules: list[str], folders: list[str], held: dict[str, bool]) -> 
             break
     files = _files(before)
     return {
-        "error": error, "held": held, "watched": sorted({*files, *more}),
+        "error": error, "held": held, "watched": sorted({*files, *more}), "files": sorted(files),
         "reducers": [_shape(r, files) for r in registry.REDUCERS.values()],
         "upcasts": [list(key) for key in registry.UPCASTS],
     }  # fmt: skip
@@ -94,13 +103,10 @@ def _files(before: set[str]) -> dict[str, bytes]:
 
 
 def _shape(reducer: registry.Reducer, files: dict[str, bytes]) -> dict[str, Any]:
-    digest = hashlib.sha256(f"{reducer.name}/{reducer.version}".encode())
-    for path in sorted(files):
-        digest.update(files[path])
     by = "stream" if reducer.key is registry.BY_STREAM else "key" if reducer.key else "all"
     return {
         "name": reducer.name, "streams": reducer.streams, "version": reducer.version, "by": by,
-        "kinds": reducer.kinds, "fingerprint": f"{reducer.name}@{digest.hexdigest()[:12]}",
+        "kinds": reducer.kinds, "fingerprint": fingerprint(reducer.name, reducer.version, files),
     }  # fmt: skip
 
 

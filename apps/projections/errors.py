@@ -4,6 +4,7 @@ EventLogError
 ├── UnknownStream       name another stream: the timeline never has this one
 ├── UnknownProjection   name another projection
 ├── BrokenCode          mend the modules named in EVDEBUG_CODE
+├── BadCode             mend what was typed: `line` says where
 └── QueryError
     └── BadExpression   the expression is wrong: `column` says where
 """
@@ -37,6 +38,16 @@ class BrokenCode(EventLogError):
     """A module of EVDEBUG_CODE cannot be run; the message says which and why."""
 
     code = "broken_code"
+
+
+class BadCode(EventLogError):
+    """Code that was typed cannot be kept. `line` counts from 1, 0 when none is to blame."""
+
+    code = "bad_code"
+
+    def __init__(self, message: str, *, line: int = 0) -> None:
+        super().__init__(f"{message} (line {line})" if line else message)
+        self.line = line
 
 
 class BadExpression(QueryError):

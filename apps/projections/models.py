@@ -1,8 +1,12 @@
-"""What is kept of states: snapshots, which can all be dropped, and the watches people made."""
+"""What is kept of states: snapshots, which can all be dropped; code and watches people made."""
 
 from __future__ import annotations
 
 from django.db import models
+
+
+def _events() -> list[str]:
+    return ["event"]
 
 
 class Projection(models.Model):
@@ -26,6 +30,27 @@ class Snapshot(models.Model):
             models.UniqueConstraint(
                 fields=["projection", "stream", "place"], name="projections_snapshot_once"
             )
+        ]
+
+
+class Code(models.Model):
+    """Code that makes states: typed in the browser, or the files of modules as they were."""
+
+    system = models.BigIntegerField(help_text="0 for modules, which belong to none.")
+    name = models.CharField(max_length=128)
+    fingerprint = models.CharField(max_length=160)
+    streams = models.JSONField(default=list)
+    kinds = models.JSONField(default=_events)
+    by = models.CharField(max_length=8, default="stream")
+    version = models.IntegerField(default=1)
+    source = models.TextField(help_text="Python; of modules, their names and files as JSON.")
+    current = models.BooleanField(default=False, help_text="The one its name stands for.")
+    owner = models.BigIntegerField(default=0, help_text="Number of the person who typed it.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["system", "fingerprint"], name="projections_code_once")
         ]
 
 

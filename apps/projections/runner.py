@@ -45,6 +45,7 @@ class Told(msgspec.Struct):
     error: str = ""
     held: dict[str, bool] = {}
     watched: list[str] = []
+    files: list[str] = []  # the modules' own, of which the fingerprints are made
     reducers: list[Described] = []
     upcasts: list[tuple[str, int]] = []
 
@@ -73,6 +74,11 @@ class Runner:
         self._lock = threading.RLock()
         self._seen: dict[str, int] | None = None
         self._again = math.inf
+
+    @property
+    def folders(self) -> list[str]:
+        """Where modules are looked for, in this order."""
+        return [*self._jail.paths[1:], self._jail.paths[0]]
 
     @property
     def error(self) -> str:
@@ -142,7 +148,7 @@ class Runner:
     def _candidates(self) -> list[str]:
         from apps.projections.child import candidates  # importing it registers nothing
 
-        return candidates(self.modules, self._jail.paths)
+        return candidates(self.modules, self.folders)
 
 
 def _changed_at(path: str) -> int:

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.projections.models import Watch
-from apps.projections.queries import coded
+from apps.projections.queries import sources
 from tests.conftest import Log
 from tests.factories import envelope
 
@@ -134,6 +134,6 @@ def test_changed_code_is_seen_at_the_next_look(
         assert broken.status_code == 200
         assert b"SyntaxError" in broken.content
     finally:
-        for child in coded._runners.values():
+        for child in sources._runners.values():
             child.close()
-        coded._runners.clear()
+        sources._runners.clear()

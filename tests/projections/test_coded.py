@@ -12,7 +12,7 @@ import pytest
 
 from apps.projections.errors import BrokenCode, UnknownProjection
 from apps.projections.models import Snapshot
-from apps.projections.queries import coded
+from apps.projections.queries import sources
 from apps.projections.queries.states import diff, history, state_at
 from apps.projections.runner import Runner
 from tests.conftest import Log
@@ -55,9 +55,9 @@ def write(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Ite
         (tmp_path / f"{name}.py").write_text(text)
 
     yield module
-    for child in coded._runners.values():
+    for child in sources._runners.values():
         child.close()
-    coded._runners.clear()
+    sources._runners.clear()
 
 
 def reducer(body: str, start: str = "") -> str:
@@ -214,6 +214,40 @@ def test_a_module_that_cannot_be_imported(log: Log, write: Write, text: str, wor
     assert state_at(log.line, "a").state == {"n": 3}  # what needs no code goes on
 
 
+def test_the_code_that_was_stays_usable(log: Log, write: Write) -> None:
+    write(GOOD)
+    log.append(*[envelope(stream="order-1", type="P", data={"n": 1}) for _ in range(3)])
+    old = state_at(log.line, "order-1", projection="order").fingerprint
+    write(GOOD.replace('+ event.data["n"]', '+ 2 * event.data["n"]'))
+    now = state_at(log.line, "order-1", projection="order")
+    assert now.state["n"] == 6
+    assert state_at(log.line, "order-1", projection=old).state["n"] == 3
+    assert state_at(log.line, "order-1", projection=old).fingerprint == old
+    assert state_at(log.line, "order-1", projection=now.fingerprint).state["n"] == 6
+    assert sources.earlier(log.line, "order") == [old]
+    write("def (")  # what is broken now breaks nothing that was
+    assert state_at(log.line, "order-1", projection=old).state["n"] == 3
+
+
+def test_a_module_that_is_mended_is_read_again(log: Log, write: Write) -> None:
+    three(log)
+    for broken in ("def (", "import os; os._exit(3)", "import not_there"):
+        write(broken)
+        with pytest.raises(BrokenCode):
+            state_at(log.line, "a", projection="r")
+        write(reducer("return {'n': event.position}"))
+        assert state_at(log.line, "a", projection="r").state == {"n": 3}
+
+
+def test_a_module_called_as_ours_are(log: Log, tmp_path: Path, settings: Any, write: Write) -> None:
+    (tmp_path / "apps").mkdir()
+    (tmp_path / "apps" / "__init__.py").write_text("")
+    (tmp_path / "apps" / "orders.py").write_text(reducer("return {'n': event.position}"))
+    settings.CODE = ("apps.orders",)
+    three(log)
+    assert state_at(log.line, "a", projection="r").state == {"n": 3}
+
+
 def test_names_there_are_not(log: Log, write: Write, settings: Any) -> None:
     write(GOOD)
     three(log)
@@ -240,4 +274,4 @@ def test_the_shops_reducers(log: Log, settings: Any) -> None:
     assert "KeyError: 'refund'" in state_at(log.line, "payment-1", projection="refunds").error
     days = state_at(log.line, "", projection="daily-totals").state
     assert sum(sum(day.values()) for day in days.values()) == 4
-    coded._runners.pop(("examples.shop.reducers",)).close()
+    sources._runners.pop(("examples.shop.reducers",)).close()

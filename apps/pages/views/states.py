@@ -24,8 +24,8 @@ from apps.pages.views.frame import Frame, is_part, of_system, whole
 from apps.pages.words import duration
 from apps.projections.commands.watches import add_watch, remove_watch
 from apps.projections.errors import BrokenCode, UnknownProjection, UnknownStream
-from apps.projections.queries import coded, finding, watches
 from apps.projections.queries import entities as listing
+from apps.projections.queries import finding, sources, watches
 
 PAGE = next(page for page in PAGES if page.url == "pages:states")
 TABS = (
@@ -202,10 +202,11 @@ def _entity(request: HttpRequest, frame: Frame, stream: str, tab: str) -> dict[s
             found = entity(frame.line, stream, at=at, pointer=pointer)
     except UnknownStream as error:
         raise Http404(str(error)) from error
-    shapes, wrong = coded.projections()
+    shapes, wrong = sources.projections(frame.line)
+    fitting = [shape.name for shape in sources.fitting(frame.line, stream)] if shapes else []
     context: dict[str, Any] = {
-        "entity": found, "code_error": problem or wrong, "missing_walls": coded.missing(),
-        "projections": ["merge", *(p.name for p in coded.fitting(stream))] if shapes else [],
+        "entity": found, "code_error": problem or wrong, "missing_walls": sources.missing(),
+        "projections": ["merge", *fitting],
     }  # fmt: skip
     if tab == "compare":
         context |= _compared(request, frame, stream)

@@ -1,77 +1,25 @@
-"""Projections written as code: which there are, and folding with them in the child process."""
+"""Folding with projections that are code, from snapshots, with errors as values."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from django.conf import settings
 
 from apps.eventlog.envelope import Recorded, Undecodable
 from apps.eventlog.places import Line
 from apps.eventlog.queries import facts, log
 from apps.projections import blame, exact, packing
-from apps.projections.errors import BrokenCode, UnknownProjection
 from apps.projections.exact import MISSING
 from apps.projections.queries import snapshots
-from apps.projections.runner import Described, Runner, Stopped
+from apps.projections.queries.sources import Projection
+from apps.projections.runner import Answer, Described, Stopped
 from evdebug.sdk.registry import fits
 
 BATCH = 400  # events in one request to the child
 EVENTS = 400_000  # events one look may fold; beyond, snapshots must be made first
-
-_runners: dict[tuple[str, ...], Runner] = {}
-
-
-def runner() -> Runner | None:
-    """Return the child for the modules of EVDEBUG_CODE, None where there are none."""
-    modules = tuple(settings.CODE)
-    if not modules:
-        return None
-    if modules not in _runners:
-        _runners[modules] = Runner(modules, [os.getcwd()], hidden=hidden())
-    return _runners[modules]
-
-
-def hidden() -> list[str]:
-    """Return the files no child may read: the log, the secret key, and what else is ours alone."""
-    names = [str(settings.DATA_DIR)]
-    for database in settings.DATABASES.values():
-        if database["ENGINE"].endswith("sqlite3"):
-            names += [f"{database['NAME']}{end}" for end in ("", "-wal", "-shm")]
-    return names
-
-
-def projections() -> tuple[dict[str, Described], str]:
-    """Return the projections there are by name, and what is wrong with the code, "" for nothing."""
-    found = runner()
-    if found is None:
-        return {}, ""
-    return found.describe(), found.error
-
-
-def missing() -> list[str]:
-    """Return the walls this platform does not put around the code, [] where all stand."""
-    found = runner()
-    return [wall for wall, stands in found.held.items() if not stands] if found else []
-
-
-def fitting(stream: str) -> list[Described]:
-    """Return the projections that make a state of this stream alone."""
-    return [p for p in projections()[0].values() if p.by == "stream" and fits(p.streams, stream)]
-
-
-def described(name: str) -> Described:
-    """Return a projection; UnknownProjection, or BrokenCode when its module cannot be run."""
-    known, error = projections()
-    if name in known:
-        return known[name]
-    if error:
-        raise BrokenCode(error)
-    raise UnknownProjection(name, ["merge", *known])
 
 
 class CodeFold:
@@ -82,10 +30,10 @@ class CodeFold:
     """
 
     def __init__(
-        self, line: Line, stream: str, number: int | None, upto: int, shape: Described,
-        *, marks: bool,
-    ) -> None:  # fmt: skip
-        self.line, self.upto, self.shape, self.marking = line, upto, shape, marks
+        self, line: Line, stream: str, number: int | None, upto: int, projection: Projection
+    ) -> None:
+        shape = projection.shape
+        self.line, self.upto, self.shape, self.ask = line, upto, shape, projection.ask
         self.entity = stream if shape.by != "all" else None
         self.stream = number if shape.by == "stream" else None
         self.slot = number if shape.by == "stream" and number else _slot(self.entity)
@@ -97,6 +45,7 @@ class CodeFold:
         self.note = ""
         self.broken: int | None = None
         self.folded = 0
+        self.retried, self.every = False, True
 
     @property
     def state(self) -> Any:
@@ -108,8 +57,12 @@ class CodeFold:
         """Who set what."""
         return blame.unrow(self.state, iter(self.row)) if self.raw is not None else MISSING
 
-    def run(self) -> Iterator[tuple[int, Any]]:
-        """Fold and yield (position, state) for each event; keep a snapshot per full batch."""
+    def run(self, *, every: bool = True) -> Iterator[tuple[int, Any]]:
+        """Fold and yield (position, state) for each event; keep a snapshot per full batch.
+
+        every  False yields nothing and is quicker: the state at the end is what is wanted
+        """
+        self.every = every
         made: list[snapshots.Made] = []
         for batch in _batches(self.line, self.stream, self.shape, self.snapshot or 0, self.upto):
             points = self._batch(batch)
@@ -129,12 +82,10 @@ class CodeFold:
         request = {
             "reducer": self.shape.name, "key": self.entity, "position": self.last,
             "state": None if self.raw is None else self.raw.decode(), "marks": self.row,
-            "events": [shown(event) for event in events], "every": True,
+            "events": [shown(event) for event in events], "every": self.every,
         }  # fmt: skip
-        child = runner()
-        assert child is not None, "a projection was described"
         try:
-            told = child.ask(request)
+            told: Answer = self.ask(request)
         except Stopped as stopped:
             return self._stopped(events, stopped)
         self.folded += told.taken
@@ -143,13 +94,18 @@ class CodeFold:
         self.row = told.marks or []
         if told.error:
             self.broken, self.note = told.broken, told.error
-        return told.points
+        return list(told.points)
 
     def _stopped(self, events: list[Recorded], stopped: Stopped) -> list[Any]:
-        """Fold up to the event the child was at when it had to be ended."""
-        good = [event for event in events if event.position < stopped.position]
-        points = self._batch(good) if good and len(good) < len(events) else []
-        self.broken, self.note = stopped.position or events[0].position, stopped.text
+        """Fold up to the event the child was at when it had to be ended, by its own word."""
+        at = stopped.position
+        if self.retried or at not in {event.position for event in events}:
+            at = events[0].position
+        self.retried = True  # once: a child that lies would have us try for every event
+        good = [event for event in events if event.position < at]
+        points = self._batch(good) if good else []
+        if self.broken is None:
+            self.broken, self.note = at, stopped.text
         return points
 
 
@@ -195,6 +151,6 @@ def shown(event: Recorded) -> dict[str, Any]:
         "id": event.id, "type": event.type, "source": event.source, "stream": event.stream,
         "data": data, "time": event.time // 1000, "kind": event.kind,
         "correlation": event.correlation, "causation": event.causation, "channel": event.channel,
-        "partition": event.partition, "position": event.position,
+        "partition": event.partition, "offset": event.offset, "key": event.key, "position": event.position,
         "version": version if isinstance(version, int) else 1, "metadata": headers,
     }  # fmt: skip

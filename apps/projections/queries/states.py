@@ -15,7 +15,7 @@ from apps.projections import blame, exact, merge, packing
 from apps.projections.diff import Change, changes
 from apps.projections.errors import UnknownProjection, UnknownStream
 from apps.projections.exact import MISSING
-from apps.projections.queries import coded, snapshots
+from apps.projections.queries import coded, snapshots, sources
 from apps.projections.spacing import Spacing
 from evdebug.sdk.registry import fits
 
@@ -96,7 +96,7 @@ def _by_code(
     line: Line, stream: str, moment: int, projection: str, marks: bool, begun: float
 ) -> State:
     fold = code_fold(line, stream, moment, projection)
-    for _ in fold.run():
+    for _ in fold.run(every=False):
         pass
     if not fold.last and fold.stream is not None and not exists(line, fold.stream):
         raise UnknownStream(line.slug, stream)
@@ -115,11 +115,13 @@ def code_fold(line: Line, stream: str, moment: int, projection: str) -> coded.Co
 
     raises  UnknownProjection, also for a stream it does not take; BrokenCode, UnknownStream
     """
-    shape = coded.described(projection)
+    found = sources.projection(line, projection)
+    shape = found.shape
     number = stream_number(line, stream) if shape.by == "stream" else None
     if number is not None and not fits(shape.streams, stream):
-        raise UnknownProjection(projection, [MERGE, *(each.name for each in coded.fitting(stream))])
-    return coded.CodeFold(line, stream, number, moment, shape, marks=True)
+        known = [MERGE, *(each.name for each in sources.fitting(line, stream))]
+        raise UnknownProjection(projection, known)
+    return coded.CodeFold(line, stream, number, moment, found)
 
 
 def _ms(begun: float) -> float:
