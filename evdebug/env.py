@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from apps.access import outbound
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -90,6 +92,12 @@ def _hosts(value: str) -> tuple[str, ...]:
     return names
 
 
+def _reach(value: str) -> tuple[str, ...]:
+    words = _names(value)
+    outbound.parse(words, local=False)
+    return words
+
+
 def _modules(value: str) -> tuple[str, ...]:
     names = _names(value)
     if not all(part.isidentifier() for name in names for part in name.split(".")):
@@ -138,6 +146,9 @@ VARIABLES = (
     Variable("EVDEBUG_PORT", "8000", "a port, 0 to 65535", _port, "Port `up` listens on."),
     Variable("EVDEBUG_ALLOWED_HOSTS", "", "host names separated by commas, not '*'", _hosts,
              "Names the pages may be reached under, besides this machine's own."),
+    Variable("EVDEBUG_REACH", "", "names, addresses or networks separated by commas", _reach,
+             "Where taps and targets may connect to, such as `kafka.example.com,10.0.0.0/8`; this "
+             "machine only when empty, and only while nobody else reaches evdebug."),
     Variable("EVDEBUG_SECRET_KEY", "", "a text of 50 characters or more", _secret,
              "Signs sessions and links; made and kept in `EVDEBUG_DATA` when empty."),
     Variable("EVDEBUG_TLS", "0", FLAG, _flag,

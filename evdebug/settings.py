@@ -9,6 +9,7 @@ from typing import Any
 
 from csp.constants import NONE, SELF
 
+from apps.access import address, outbound
 from evdebug import env
 
 try:
@@ -193,6 +194,10 @@ QUEUE_EVENTS: int = ENV["EVDEBUG_QUEUE_EVENTS"]
 QUEUE_BYTES: int = ENV["EVDEBUG_QUEUE_BYTES"]
 USER_SOCKETS: int = ENV["EVDEBUG_USER_SOCKETS"]
 KEY_RATE: int = ENV["EVDEBUG_KEY_RATE"]
+REACH = outbound.parse(
+    ENV["EVDEBUG_REACH"],
+    local=address.is_loopback(ENV["EVDEBUG_HOST"]) and not ENV["EVDEBUG_ALLOWED_HOSTS"],
+)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 
 LOGGING = {

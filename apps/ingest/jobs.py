@@ -66,12 +66,19 @@ class Job:
 
 
 def rejected(
-    raw: bytes, problem: Problem, *, origin: str, line: int, size: int = 0, content_type: str = ""
+    raw: bytes,
+    problem: Problem,
+    *,
+    origin: str,
+    line: int,
+    size: int = 0,
+    content_type: str = "",
+    keep: int = KEPT_OF_A_REJECT,
 ) -> Rejected:
     """Return a line to be kept; `size` where more came than `raw` holds."""
     return Rejected(
         _storable(origin)[:255], line, problem.code, _storable(problem.detail)[:2000],
-        size or len(raw), raw[:KEPT_OF_A_REJECT], _storable(content_type)[:255],
+        size or len(raw), raw[:keep], _storable(content_type)[:255],
     )  # fmt: skip
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from apps.eventlog.places import Line
-from apps.ingest.models import Reject
+from apps.ingest.commands import taps as tapping
+from apps.ingest.connector import BadSettings, Checked, TapError
+from apps.ingest.connector import Line as Found
+from apps.ingest.models import Reject, Tap
 from apps.ingest.writer import queue
 
 LIMIT = 500
@@ -35,3 +39,23 @@ def rejects(line: Line, *, after: int = 0, limit: int = 100) -> list[Reject]:
     """Return what could not become an event of a timeline, oldest first, by id after `after`."""
     rows = Reject.objects.filter(timeline=line.timeline, pk__gt=after).order_by("pk")
     return list(rows[: min(limit, LIMIT)])
+
+
+def taps(line: Line) -> list[Tap]:
+    """Return a system's taps, by name."""
+    return list(Tap.objects.filter(system=line.system).order_by("name")[:LIMIT])
+
+
+def checked(system: int, name: str, bus: str, settings: Mapping[str, str]) -> Checked:
+    """Return what a look at a bus finds; a wrong setting is a line like any other trouble."""
+    try:
+        connector = tapping.unsaved(system, name, bus, settings)
+        tapping.form(system, name, settings)
+    except BadSettings as error:
+        return Checked([Found("problem", str(error))])
+    try:
+        return connector.check()
+    except TapError as error:
+        return Checked([Found("problem", str(error))])
+    finally:
+        connector.close()

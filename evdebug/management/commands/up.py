@@ -66,6 +66,7 @@ class Command(BaseCommand):
         # The server installs its event loop when it is imported, so not for every command.
         from evdebug.asgi import application
         from evdebug.server import CannotListen, serve
+        from evdebug.taps import Taps
 
         line = first.system(SHOP if demo else "main")
         token, key = first.link(), first.first_key(line)
@@ -73,12 +74,14 @@ class Command(BaseCommand):
         connections.close_all()
         with ExitStack() as stack:
             self.start_tasks(stack)
+            taps = stack.enter_context(Taps())
 
             def ready(port: int) -> None:
                 from twisted.internet import reactor  # the one the server installed
 
                 self.greet(_base(host, port), token, key)
                 reactor.addSystemEventTrigger("before", "shutdown", self.say, "Stopping …")
+                reactor.addSystemEventTrigger("before", "shutdown", taps.dismiss)
                 if demo:
                     shop = _shop(base_url(host, port), shop_key)
                     # Told at once, or it would complain that the server is gone.

@@ -15,7 +15,7 @@ from django.db import DatabaseError
 from apps.eventlog.errors import EventLogError
 from apps.eventlog.queries import log
 from apps.ingest import files, mapping
-from apps.ingest.commands import Counts, take_in
+from apps.ingest.commands.files import Counts, take_in
 from apps.ingest.decode import Limits
 from apps.ingest.jobs import Rejected
 from apps.ingest.progress import Progress

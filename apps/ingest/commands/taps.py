@@ -1,0 +1,164 @@
+"""Adding taps and changing what they do. Whoever runs one notices by its fence."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import msgspec
+from django.conf import settings as django
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import F
+
+from apps.access.actor import Actor
+from apps.access.commands.trail import note
+from apps.access.outbound import Forbidden
+from apps.eventlog.places import Line
+from apps.ingest import buses, shaping, vault
+from apps.ingest.connector import BadSettings, Connector, Cursor, Refused, Surroundings
+from apps.ingest.decode import Limits
+from apps.ingest.models import Span, Tap, Unplaced
+from apps.ingest.problems import shown
+from apps.ingest.records import Form
+
+LEASE = 30_000_000  # µs
+NAME = (
+    "lower-case letters, digits, '-' and '_', at most 63, starting with a letter or digit"
+)  # fmt: skip
+
+
+def add(
+    line: Line, name: str, bus: str, settings: Mapping[str, str], *, by: Actor, wanted: bool = True
+) -> Tap:
+    """Make a tap of a system and return it.  raises  BadSettings"""
+    validate(line, name, bus, settings)
+    tap = Tap(
+        system=line.system, timeline=line.timeline, name=name, bus=bus, wanted=wanted,
+        sealed=vault.seal(django.SECRET_KEY, settings), created_at=_now(),
+        state="new" if wanted else "stopped",
+    )  # fmt: skip
+    try:
+        Tap._meta.get_field("name").clean(name, tap)
+    except ValidationError:
+        raise BadSettings(f"{shown(name)} is no name for a tap: {NAME}.") from None
+    try:
+        with transaction.atomic():
+            tap.save()
+            note(by, "tap.add", f"{name} ({bus})", system_id=line.system)
+    except IntegrityError:
+        raise BadSettings(f"There is a tap {shown(name)} already. Choose another name.") from None
+    return tap
+
+
+def change(line: Line, tap: Tap, settings: Mapping[str, str], *, by: Actor) -> None:
+    """Give a tap other settings; what was shown hidden stays as it is.  raises  BadSettings"""
+    known = [*buses.connector_class(tap.bus).settings, *shaping.COMMON]
+    merged = vault.kept(known, settings, settings_of(tap))
+    validate(line, tap.name, tap.bus, merged)
+    with transaction.atomic():
+        _interrupt(tap, sealed=vault.seal(django.SECRET_KEY, merged), state="new", said="")
+        note(by, "tap.change", tap.name, system_id=tap.system)
+
+
+def start(tap: Tap, *, by: Actor) -> None:
+    """Have a tap run."""
+    with transaction.atomic():
+        _interrupt(tap, wanted=True, state="new", said="")
+        note(by, "tap.start", tap.name, system_id=tap.system)
+
+
+def stop(tap: Tap, *, by: Actor) -> None:
+    """Have a tap rest where it is."""
+    with transaction.atomic():
+        _interrupt(tap, wanted=False, state="stopped", said=f"Stopped by {by.name}.", rate=0,
+                   said_at=_now())  # fmt: skip
+        note(by, "tap.stop", tap.name, system_id=tap.system)
+
+
+def rewind(line: Line, tap: Tap, to: str, *, by: Actor) -> None:
+    """Have a tap read again from a moment; what is stored already is counted as duplicates.
+
+    raises  BadSettings where the bus cannot, or for a moment it does not know
+    """
+    known = {s.name for s in buses.connector_class(tap.bus).settings}
+    if "start" not in known:
+        raise BadSettings("This bus keeps nothing that could be read again.")
+    settings = settings_of(tap) | {"start": to}
+    validate(line, tap.name, tap.bus, settings)
+    with transaction.atomic():
+        _interrupt(tap, cursor="{}", sealed=vault.seal(django.SECRET_KEY, settings))
+        note(by, "tap.rewind", f"{tap.name} to {to}", system_id=tap.system)
+
+
+def remove(tap: Tap, *, by: Actor) -> None:
+    """Remove a tap. Its events and rejects stay."""
+    with transaction.atomic():
+        Span.objects.filter(tap=tap.pk).delete()
+        Unplaced.objects.filter(tap=tap.pk).delete()
+        note(by, "tap.remove", tap.name, system_id=tap.system)
+        Tap.objects.filter(pk=tap.pk).delete()
+
+
+def _interrupt(tap: Tap, **fields: object) -> None:
+    """Change a tap and take it from whoever runs it."""
+    Tap.objects.filter(pk=tap.pk).update(fence=F("fence") + 1, lease_until=0, owner="", **fields)
+    tap.refresh_from_db()
+
+
+def settings_of(tap: Tap) -> dict[str, str]:
+    """Return a tap's settings in full.  raises  BadSettings where the key is another now"""
+    return vault.unseal(django.SECRET_KEY, bytes(tap.sealed))
+
+
+def cursor_of(tap: Tap) -> Cursor:
+    """Return where a tap stands."""
+    return msgspec.json.decode(tap.cursor, type=dict[str, str])
+
+
+def around(name: str) -> Surroundings:
+    """Return what connectors of this process may use."""
+    return Surroundings(name=name, reach=_reach, may_read=_may_read)
+
+
+def _reach(host: str, port: int) -> list[str]:
+    try:
+        return list(django.REACH.addresses(host, port))
+    except Forbidden as forbidden:
+        raise Refused(str(forbidden)) from None
+
+
+def _may_read(path: str) -> bool:
+    """Return whether a tap may read a file: ours hold keys, and who reaches us from elsewhere
+    must not read this machine's."""
+    data = str(django.DATA_DIR.resolve())
+    return bool(django.REACH.local) and path != data and not path.startswith(f"{data}/")
+
+
+def connector(tap: Tap, settings: Mapping[str, str]) -> Connector:
+    """Return a tap's connector, not connected.  raises  BadSettings"""
+    return unsaved(tap.system, tap.name, tap.bus, settings)
+
+
+def unsaved(system: int, name: str, bus: str, settings: Mapping[str, str]) -> Connector:
+    """Return the connector of a tap that may not be there yet.  raises  BadSettings"""
+    return buses.connector(bus, shaping.split(settings)[0], around(f"{name}-{system}"))
+
+
+def form(system: int, name: str, settings: Mapping[str, str]) -> Form:
+    """Return how a tap reads its records.  raises  BadSettings"""
+    return shaping.form(
+        name, shaping.split(settings)[1],
+        key=vault.key_for(django.SECRET_KEY, f"redaction of {system}"),
+        limits=Limits(event=django.MAX_EVENT), around=around(name),
+    )  # fmt: skip
+
+
+def validate(line: Line, name: str, bus: str, settings: Mapping[str, str]) -> None:
+    """Raise BadSettings where a tap with these settings could not run."""
+    unsaved(line.system, name, bus, settings)
+    form(line.system, name, settings)
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
