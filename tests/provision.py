@@ -1,4 +1,4 @@
-"""`python -m tests.provision SLUG`: a system and its keys in one start of Django, not four."""
+"""`python -m tests.provision SLUG [NAME]`: a system and its keys in one start of Django."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import django
 
 
-def main(slug: str) -> None:
+def main(slug: str, name: str = "") -> None:
     """Make a system and print a key for each scope, as JSON."""
     django.setup()
     from apps.access.actor import CONSOLE
@@ -16,10 +16,10 @@ def main(slug: str) -> None:
     from apps.access.commands.systems import create_system
     from apps.access.roles import SCOPES
 
-    line = create_system(slug, by=CONSOLE)
+    line = create_system(slug, name=name, by=CONSOLE)
     keys = {scope: create_key(line.system, scopes=[scope], by=CONSOLE).secret for scope in SCOPES}
     print(json.dumps(keys))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -133,9 +133,10 @@ class Evdebug:
         """The system `test`, made when first asked for."""
         return self.system("test")
 
-    def system(self, slug: str) -> System:
+    def system(self, slug: str, name: str = "") -> System:
         """Make a system and return it with a key for each scope."""
-        return System(self, slug, json.loads(self._python("-m", "tests.provision", slug)))
+        made = self._python("-m", "tests.provision", slug, name)
+        return System(self, slug, json.loads(made))
 
     def sign_in_link(self) -> str:
         """Return a link that signs the administrator in, once."""

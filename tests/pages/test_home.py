@@ -33,7 +33,6 @@ def test_welcome(admin: Client, shop: Log) -> None:
     assert "Nothing recorded yet" in text(page)
     assert "YOUR-KEY" in text(page)
     assert "0 of 6" in text(page)
-    assert "comes later" in text(page)
     assert not read(page).forbidden
 
 
@@ -68,7 +67,9 @@ def test_only_an_administrator_makes_keys(viewer: Client, shop: Log) -> None:
 def test_the_tour_ticks_itself_off(viewer: Client, shop: Log) -> None:
     (order,) = shop.append(envelope(type="OrderPlaced", source="/web"))
     shop.append(*(delivery("payments", cause=order) for _ in range(2)))
-    (below,) = shop.append(envelope(type="StockReserved", data={"available": -1}))
+    (below,) = shop.append(
+        envelope(type="StockReserved", stream="stock-SKU7", data={"available": -1})
+    )
     shop.append(envelope())
     assert "0 of 6" in text(viewer.get("/welcome"))
     viewer.get(f"/shop/events/drawer?event={order}", headers=PART)
@@ -76,11 +77,22 @@ def test_the_tour_ticks_itself_off(viewer: Client, shop: Log) -> None:
     viewer.get(f"/shop/events/drawer?event={below}", headers=PART)
     viewer.get(f"/shop/moment?at={order}")
     viewer.get(f"/shop/events/drawer?event={order}", headers=PART)
-    page = viewer.get("/welcome")
-    assert "3 of 6" in text(page)
-    assert Preferences.objects.get().tour == ["see", "rewind", "cause"]
+    assert "3 of 6" in text(viewer.get("/welcome"))
+    asked = {"stream": "stock-SKU7", "expr": "stock-SKU7.available < 0"}
+    assert viewer.get("/shop/states/find", asked).status_code == 200
+    assert "4 of 6" in text(viewer.get("/welcome"))
+    assert Preferences.objects.get().tour == ["see", "rewind", "began", "cause"]
     assert viewer.post("/welcome/tour")["Location"] == "/welcome#tour"
     assert "0 of 6" in text(viewer.get("/welcome"))
+
+
+def test_a_trace_with_a_repeat_is_a_step_too(viewer: Client, shop: Log) -> None:
+    (order,) = shop.append(envelope(type="OrderPlaced", source="/web", correlation="c"))
+    shop.append(*(delivery("payments", cause=order) for _ in range(2)))
+    (below,) = shop.append(envelope(type="StockReserved", data={"available": -1}))
+    viewer.get(f"/shop/events/drawer?event={below}", headers=PART)
+    viewer.get(f"/shop/traces/{order}")
+    assert Preferences.objects.get().tour == ["see", "cause"]
 
 
 def test_the_demo_is_one_click_away_where_it_is(viewer: Client, shop: Log) -> None:
@@ -94,3 +106,11 @@ def test_help_as_a_page(viewer: Client, shop: Log) -> None:
     assert "Step one event" in text(page)
     assert "handled-by" in text(page)
     assert not read(page).forbidden
+
+
+def test_pages_without_a_system_lead_back_to_the_last_one(root: Client, shop: Log) -> None:
+    create_system("bank")
+    assert "/bank/events" in links(root.get("/account"))
+    root.get("/shop/events")
+    for path in ("/welcome", "/account", "/keyboard"):
+        assert {"/shop/events", "/shop/traces", "/shop/state"} <= set(links(root.get(path)))

@@ -22,6 +22,7 @@ from apps.eventlog.errors import LogUnavailable, UnknownTimeline
 from apps.eventlog.places import Line
 from apps.eventlog.queries import log
 from apps.pages import links
+from apps.pages.context_processors import NAME
 from apps.pages.queries import moments
 from apps.pages.views.liking import Likes, likes
 from apps.pages.words import duration
@@ -81,6 +82,8 @@ def stand(request: HttpRequest, slug: str) -> Frame:
     if seat is None:
         raise NotVisible
     line = seat.line
+    if request.session.get(NAME) != slug:
+        request.session[NAME] = slug
     if number := _whole(request.GET.get("timeline", "")):
         line = log.line(slug, timeline=number)
     base = _whole(request.GET.get("from", ""))

@@ -21,6 +21,7 @@ from apps.pages.queries.bookmarks import bookmarks
 from apps.pages.queries.dock import chosen, dock
 from apps.pages.queries.entity import entity
 from apps.pages.views.frame import Frame, is_part, of_system, whole
+from apps.pages.views.touring import note_progress
 from apps.pages.words import duration
 from apps.projections.commands.watches import add_watch, remove_watch
 from apps.projections.errors import BrokenCode, UnknownProjection, UnknownStream
@@ -138,6 +139,7 @@ def find(request: HttpRequest, frame: Frame) -> HttpResponse:
         )
         if found.position is not None:
             context["event"] = log.event(frame.line, found.position)
+            note_progress(request, frame, took=("began",))
         context["steps"] = _steps(found)
     except (QueryError, UnknownStream) as error:
         context["error"] = str(error)

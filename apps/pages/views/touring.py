@@ -12,7 +12,14 @@ from apps.pages.views.frame import Frame
 from apps.pages.views.liking import likes, remember
 
 
-def note_progress(request: HttpRequest, frame: Frame, found: Detail | None = None) -> None:
+def note_progress(
+    request: HttpRequest,
+    frame: Frame,
+    found: Detail | None = None,
+    *,
+    handled_twice: bool = False,
+    took: tuple[str, ...] = (),
+) -> None:
     """Tick off what this look completes; writes only when something new is done."""
     held = likes(request)
     twice = any(chip.look == "dup" for chip in found.chips) if found else False
@@ -20,7 +27,8 @@ def note_progress(request: HttpRequest, frame: Frame, found: Detail | None = Non
         done=frozenset(held["tour"]),
         live=frame.at.live,
         event=found.event if found else None,
-        handled_twice=twice,
+        handled_twice=twice or handled_twice,
+        took=took,
     )
     if new and frame.user_id is not None:
         done = tick_off(frame.user_id, new)

@@ -18,6 +18,7 @@ from apps.pages.queries.dock import dock
 from apps.pages.queries.services import Cast, cast
 from apps.pages.views.events import drawer_context
 from apps.pages.views.frame import Frame, is_part, of_system, whole
+from apps.pages.views.touring import note_progress
 from apps.pages.words import visible
 from apps.traces import compare, graph, mermaid, problems, sequence, waterfall
 from apps.traces.queries import lists
@@ -90,6 +91,8 @@ def trace(request: HttpRequest, frame: Frame, which: str) -> HttpResponse:
     """One trace: a position of it, a correlation id or an event's id names it."""
     view = _found(frame, which)
     context = _drawn(request, frame, view) | {"which": which}
+    twice = any(problem.code == "handled_twice" for problem in view.problems)
+    note_progress(request, frame, handled_twice=twice)
     if is_part(request):
         return render(request, "traces/_trace.html", context)
     return render(request, "traces/trace.html", context | _dock(request, frame))
