@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django import template
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.eventlog.envelope import Recorded, isoformat
@@ -41,6 +41,17 @@ def tile_for(known: Cast, service: str) -> Tile:
 def shown(text: object) -> str:
     """Return a text with what cannot be seen written out; "" for None."""
     return "" if text is None else words.visible(str(text))
+
+
+@register.filter
+def coded(text: str) -> SafeString:
+    """Set what stands between backticks as code."""
+    parts = enumerate(text.split("`"))
+    return format_html_join("", "{}", ((_code(part) if n % 2 else part,) for n, part in parts))
+
+
+def _code(text: str) -> SafeString:
+    return format_html("<code>{}</code>", text)
 
 
 @register.filter
