@@ -18,6 +18,7 @@ from apps.eventlog.envelope import Envelope, Recorded
 from apps.eventlog.places import Line
 from tests import brokers, services
 from tests.factories import envelope
+from tests.kafka import Kafka, jars, java
 from tests.running import Evdebug
 
 hypothesis.settings.register_profile("evdebug", deadline=None, print_blob=True)
@@ -31,6 +32,7 @@ SERVICE_FIXTURES = {
     "rabbitmq": "rabbitmq",
     "nats": "nats",
     "mosquitto": "mqtt",
+    "kafka_broker": "kafka",
     "chromium": "browser",
 }
 
@@ -114,6 +116,14 @@ def redis_url(worker_index: int) -> Iterator[str]:
 def redis_broker() -> Iterator[brokers.Redis]:
     """A Redis that keeps what it is given, to be killed and started again."""
     yield from _broker(brokers.Redis)
+
+
+@pytest.fixture(scope="session")
+def kafka_broker() -> Iterator[Kafka]:
+    """A Kafka of one node."""
+    needed(java)
+    needed(jars)
+    yield from _broker(Kafka)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from apps.ingest.problems import shown
 
 CONNECTORS = {
     "files": "apps.ingest.connectors.files.Files",
+    "kafka": "apps.ingest.connectors.kafka.Kafka",
     "redis": "apps.ingest.connectors.redis.Redis",
 }
 VALUE_MAX = 4096  # characters

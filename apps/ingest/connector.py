@@ -101,7 +101,12 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How far a subscriber is in a lane, where the bus shows that rather than single deliveries."""
+    """How far a subscriber is in a lane, where the bus shows that rather than single deliveries.
+
+    With `since`, the records of the lane at `since` and behind it, but before `offset`, were passed
+    between `since_at` and `at`: each that was read becomes a delivery with the evidence "passed".
+    Offsets are then numbers, and such a stretch holds a few thousand at most.
+    """
 
     subscriber: str
     channel: str
@@ -110,6 +115,10 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     end: str = ""  # the next the lane will give out
     lag: int | None = None  # events, None when the bus cannot say
     at: int  # µs, when it was observed
+    epoch: str = ""
+    since: str = ""
+    since_at: int | None = None  # µs, None when not known
+    attempt: int = 1  # one more for each time the subscriber was set back to before it
     facts: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 

@@ -109,6 +109,9 @@ def _observe(
         told += places.note([(record, at) for record, at in pairs if at is not None])
     if places is not None and batch.deliveries:
         told += places.place([_clean(d, form) for d in batch.deliveries])
+    if places is not None:
+        for progress in batch.progress:
+            told += places.passed(progress)
     deliveries = len(told)
     told += [observed.progress(p, tap=form.tap) for p in batch.progress]
     told += [observed.gap(g, tap=form.tap) for g in batch.gaps]

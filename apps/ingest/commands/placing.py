@@ -10,7 +10,7 @@ import msgspec
 
 from apps.eventlog.envelope import Envelope
 from apps.ingest import observed
-from apps.ingest.connector import Delivery, Record
+from apps.ingest.connector import Delivery, Progress, Record
 from apps.ingest.models import Span, Unplaced
 
 REMEMBERED = 200_000  # offsets in memory
@@ -100,6 +100,24 @@ class Places:
         self._wait(waiting)
         return [*found, *self._given_up()]
 
+    def passed(self, progress: Progress) -> list[Envelope]:
+        """Return the deliveries of the records a subscriber has passed."""
+        if not progress.since or progress.since == progress.offset:
+            return []
+        lane = observed.lane(progress.channel, progress.partition, progress.epoch)
+        low, high = int(progress.since), int(progress.offset)
+        found = {o: self._known[lane, str(o)] for o in range(low, high)
+                 if (lane, str(o)) in self._known}  # fmt: skip
+        if len(found) < high - low:
+            spans = Span.objects.filter(
+                tap=self._tap, lane=lane, first__lt=observed.sortable(progress.offset),
+                last__gte=observed.sortable(progress.since),
+            )  # fmt: skip
+            for span in spans:
+                places = msgspec.msgpack.decode(bytes(span.places), type=dict[str, int])
+                found |= {int(o): at for o, at in places.items() if low <= int(o) < high}
+        return [self._event(_passing(progress, str(o)), at) for o, at in sorted(found.items())]
+
     def _look_up(self, lane: int, offset: str) -> int | None:
         key = observed.sortable(offset)
         spans = Span.objects.filter(tap=self._tap, lane=lane, first__lte=key, last__gte=key)
@@ -138,3 +156,11 @@ class Places:
     def _event(self, d: Delivery, position: int | None) -> Envelope:
         now = time.time_ns() // 1000
         return observed.delivery(d, tap=self._name, position=position, now=now)
+
+
+def _passing(p: Progress, offset: str) -> Delivery:
+    return Delivery(
+        subscriber=p.subscriber, outcome="handled", evidence="passed", channel=p.channel,
+        partition=p.partition, offset=offset, epoch=p.epoch, attempt=p.attempt,
+        earliest=p.since_at, latest=p.at,
+    )  # fmt: skip

@@ -1,0 +1,379 @@
+"""Kafka, read by `assign` from offsets of our own: no group is joined and nothing is committed.
+
+A lane of the cursor is `topic/partition`, its place the offset to read next; `topic:NAME` holds the
+topic's id, by which a topic that was deleted and made again is told. What groups have committed is
+in `kafka_groups.py`.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, ClassVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from apps.ingest.buses import BEGIN
+from apps.ingest.connector import (
+    BadSettings,
+    Batch,
+    Checked,
+    Cursor,
+    Delivery,
+    Gap,
+    Guarantee,
+    Lag,
+    Line,
+    Record,
+    Refused,
+    Setting,
+    Surroundings,
+    TapError,
+)
+from apps.ingest.connectors.kafka_client import Talk, error_of, quiet
+from apps.ingest.connectors.kafka_groups import Groups
+from apps.ingest.connectors.kafka_letters import dead_letter
+
+TIMEOUT_S = 10
+LOOK_S = 10  # for new topics and partitions
+TOGETHER_S = 0.02
+BUFFER_KB = 16_384
+
+
+class Kafka:
+    """All records of some topics, and how far groups are in them."""
+
+    bus: ClassVar[str] = "kafka"
+    title: ClassVar[str] = "Kafka"
+    settings: ClassVar[tuple[Setting, ...]] = (
+        Setting("servers", "Servers", kind="list", required=True,
+                help="host:port of one broker or more"),
+        Setting("topics", "Topics", kind="list", required=True,
+                help="names, or a pattern such as ^shop\\..*"),
+        Setting("groups", "Groups to watch", kind="list",
+                help="names or a ^pattern; all groups when empty"),
+        BEGIN,
+        Setting("security", "Security", kind="choice", default="plaintext",
+                choices=("plaintext", "ssl", "sasl_plaintext", "sasl_ssl")),
+        Setting("mechanism", "SASL mechanism", kind="choice", default="PLAIN",
+                choices=("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")),
+        Setting("user", "User"),
+        Setting("password", "Password", secret=True),
+    )  # fmt: skip
+
+    def __init__(self, settings: Mapping[str, Any], around: Surroundings) -> None:
+        self._settings, self._around = settings, around
+        self._wanted = _pattern(settings["topics"], "topics")
+        self._groups_wanted = _pattern(settings["groups"] or ["^.*"], "groups")
+        self._talk = Talk(settings, around)
+        self._consumer: Consumer | None = None
+        self._places: dict[tuple[str, int], int] = {}  # the offset to read next
+        self._topics: dict[str, tuple[str, int]] = {}  # id, generation
+        self._gaps: list[Gap] = []
+        self._groups: Groups | None = None
+        self._looked = 0.0
+        self._last_time: int | None = None
+
+    def guarantee(self) -> Guarantee:
+        return Guarantee(
+            "exactly_once",
+            "Every record that is committed on the broker, exactly once and in the order of its "
+            "partition, with offsets kept here: no group is joined. Subscribers are seen by the "
+            "offsets their groups commit: when a record was passed lies between two looks, and "
+            "that it was handled well is the group's word. Groups that commit nothing are unseen.",
+        )
+
+    def place(self) -> str:
+        return f"{', '.join(self._settings['servers'])} · {', '.join(self._settings['topics'])}"
+
+    def check(self) -> Checked:
+        try:
+            admin = self._talk.admin()
+            topics = self._talk.topics(admin, self._wanted)
+            lines = [Line("ok", f"Connected to cluster {self._talk.cluster}.")]
+            if not topics:
+                lines.append(Line("note", "No such topic is there yet."))
+            for name in sorted(self._missing(topics)):
+                lines.append(Line("problem", f"There is no topic {name}."))
+            ends = self._talk.ends(admin, _partitions(topics))
+            waiting = sum(high - low for low, high in ends.values())
+            lines.append(Line("ok", f"{len(topics)} topics with {len(ends)} partitions hold "
+                              f"{waiting:,} records."))  # fmt: skip
+            groups = self._talk.groups(admin, self._groups_wanted)
+            lines.append(_told(groups))
+            return Checked(lines, list(self._sample(ends)))
+        except TapError as error:
+            return Checked([Line("problem", str(error))])
+
+    def _missing(self, topics: Mapping[str, Any]) -> set[str]:
+        return {t for t in self._settings["topics"] if not t.startswith("^")} - set(topics)
+
+    def _sample(self, ends: Mapping[tuple[str, int], tuple[int, int]]) -> Iterator[Record]:
+        """Yield the last records of the fullest partition."""
+        full = [(high, place) for place, (low, high) in ends.items() if high > low]
+        if not full:
+            return
+        high, (topic, partition) = max(full)
+        consumer = self._talk.consumer(BUFFER_KB)
+        try:
+            low = ends[topic, partition][0]
+            consumer.assign([TopicPartition(topic, partition, max(high - 3, low))])
+            for message in consumer.consume(3, timeout=3):
+                if not message.error():
+                    yield _record(message, "")
+        finally:
+            consumer.close()
+
+    def open(self, cursor: Cursor) -> None:
+        self.close()
+        admin = self._talk.admin()
+        topics = self._talk.topics(admin, self._wanted)
+        if missing := self._missing(topics):
+            raise Refused(f"There is no topic {', '.join(sorted(missing))} on the broker.")
+        self._consumer = self._talk.consumer(BUFFER_KB)
+        self._groups = Groups(self._talk, self._groups_wanted, cursor)
+        self._topics, self._places = _known(cursor)
+        self._fresh = not cursor
+        self._take_on(admin, topics)
+        self._looked = time.monotonic()
+
+    def _take_on(self, admin: AdminClient, topics: Mapping[str, Any]) -> None:
+        """Assign partitions that are new to us, each at the place to read next."""
+        self._recognise(topics)
+        ends = self._talk.ends(admin, _partitions(topics))
+        starts = self._starts(admin, [p for p in ends if p not in self._places], ends)
+        assigned = {(tp.topic, tp.partition) for tp in self._client.assignment()}
+        new = []
+        for place, (low, high) in ends.items():
+            if place in assigned:
+                continue
+            at = self._places.get(place)
+            if at is None:
+                at = starts[place]
+            elif at < low:
+                self._lost(place, at, low)
+                at = low
+            elif at > high:  # the log was cut: records were lost on the broker's side
+                self._lost(place, high, at, cause="recreated")
+                at = high
+            self._places[place] = at
+            new.append(TopicPartition(*place, at))
+        if new:
+            self._client.incremental_assign(new)
+        self._fresh = False
+
+    @property
+    def _client(self) -> Consumer:
+        assert self._consumer is not None, "open first"
+        return self._consumer
+
+    def _recognise(self, topics: Mapping[str, Any]) -> None:
+        """Begin anew with topics that are not the ones they were."""
+        for name, topic in topics.items():
+            known = self._topics.get(name)
+            identity = str(topic.topic_id)
+            if known is None:
+                self._topics[name] = (identity, 0)
+            elif known[0] != identity:
+                self._topics[name] = (identity, known[1] + 1)
+                old = {place for place in self._places if place[0] == name}
+                held = [tp for tp in self._client.assignment() if tp.topic == name]
+                if held:
+                    self._client.incremental_unassign(held)
+                for place in sorted(old):
+                    at = self._places.pop(place)
+                    self._gaps.append(
+                        Gap(channel=name, partition=str(place[1]), cause="recreated", at=_now(),
+                            after=str(at - 1) if at else "",
+                            words="The topic was deleted and made anew; what had not been read "
+                                  "of the old one is lost.")
+                    )  # fmt: skip
+
+    def _starts(
+        self,
+        admin: AdminClient,
+        new: Iterable[tuple[str, int]],
+        ends: Mapping[tuple[str, int], tuple[int, int]],
+    ) -> dict[tuple[str, int], int]:
+        """Return where to begin partitions without a place: as set, or with all of later ones."""
+        start, new = self._settings["start"], list(new)
+        if start == "beginning" or not self._fresh or not new:
+            return {place: ends[place][0] for place in new}
+        if start == "now":
+            return {place: ends[place][1] for place in new}
+        assert isinstance(start, datetime)
+        found = self._talk.at_time(self._client, new, int(start.timestamp() * 1000))
+        return {place: found.get(place, ends[place][1]) for place in new}
+
+    def _lost(self, place: tuple[str, int], at: int, low: int, *, cause: Any = "retention") -> None:
+        words = "Retention removed records before they were read."
+        if cause != "retention":
+            words = "The partition ends before what was read of it: the broker lost records."
+        self._gaps.append(
+            Gap(channel=place[0], partition=str(place[1]), cause=cause, at=_now(), words=words,
+                after=str(at - 1) if at else "", upto=str(low - 1), count=low - at)
+        )  # fmt: skip
+
+    def read(self, *, limit: int, wait: float) -> Batch:
+        if time.monotonic() - self._looked > LOOK_S:
+            self._look()
+        messages = self._consume(limit, wait)
+        records = [self._taken(m) for m in messages]
+        letters = [d for r in records if r.headers and (d := dead_letter(r)) is not None]
+        assert self._groups is not None
+        progress = self._groups.look(self._places, self._epoch)
+        gaps, self._gaps = self._gaps, []
+        return self._batch(records, letters, progress, gaps)
+
+    def _batch(
+        self, records: list[Record], letters: list[Delivery], progress: Any, gaps: list[Gap]
+    ) -> Batch:
+        if not (records or letters or progress or gaps):
+            return Batch()
+        assert self._groups is not None
+        cursor = {f"{t}/{p}": str(at) for (t, p), at in self._places.items()}
+        cursor |= {f"topic:{t}": f"{i} {g}" for t, (i, g) in self._topics.items()}
+        return Batch(records, letters, progress, gaps, cursor | self._groups.cursor())
+
+    def _consume(self, limit: int, wait: float) -> list[Message]:
+        try:
+            messages = self._client.consume(1, timeout=wait)
+            if messages and limit > 1:
+                messages += self._client.consume(limit - 1, timeout=TOGETHER_S)
+        except KafkaException as error:
+            raise error_of(error.args[0]) from None
+        good = [m for m in messages if m.error() is None]
+        if len(good) < len(messages):
+            for message in messages:
+                if message.error() is not None:
+                    self._trouble(message)
+        elif not messages:
+            self._talk.raise_trouble()
+        else:
+            self._talk.well()
+        return good
+
+    def _trouble(self, message: Message) -> None:
+        """Handle what the broker says instead of a record."""
+        error = message.error()
+        code = error.code()
+        if code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+            place = (message.topic(), message.partition())
+            self._client.incremental_unassign([TopicPartition(*place)])
+            self._looked = 0  # and be taken on again, with the gap told
+            return
+        if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION):
+            self._looked = 0
+            return
+        raise error_of(error)
+
+    def _taken(self, message: Message) -> Record:
+        topic, partition = message.topic(), message.partition()
+        self._places[topic, partition] = message.offset() + 1
+        record = _record(message, self._epoch(topic))
+        self._last_time = record.time
+        return record
+
+    def _epoch(self, topic: str) -> str:
+        generation = self._topics.get(topic, ("", 0))[1]
+        return str(generation) if generation else ""
+
+    def _look(self) -> None:
+        """Find new topics and partitions, and what became of those we have."""
+        self._looked = time.monotonic()
+        admin = self._talk.admin()
+        topics = self._talk.topics(admin, self._wanted)
+        self._take_on(admin, topics)
+
+    def settle(self, batch: Batch) -> None:
+        """Kafka is told nothing."""
+
+    def lag(self) -> Lag:
+        if self._consumer is None:
+            return Lag()
+        waiting = 0
+        for place, at in self._places.items():
+            _, high = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+            waiting += max(high - at, 0)
+        if not waiting:
+            return Lag(0, 0)
+        return Lag(waiting, None if self._last_time is None else max(_now() - self._last_time, 0))
+
+    def close(self) -> None:
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None
+        self._talk.close()
+
+
+def _record(message: Message, epoch: str) -> Record:
+    key, (kind, at) = message.key(), message.timestamp()
+    headers = message.headers()
+    return Record(
+        body=message.value(), channel=message.topic(), partition=str(message.partition()),
+        offset=str(message.offset()), epoch=epoch,
+        key="" if key is None else _text(key),
+        headers=tuple((name, value or b"") for name, value in headers) if headers else (),
+        time=at * 1000 if kind else None,
+        content_type=_content_type(headers) if headers else "",
+    )  # fmt: skip
+
+
+def _text(key: bytes | str) -> str:
+    return key if isinstance(key, str) else key.decode("utf-8", "backslashreplace")
+
+
+def _content_type(headers: Iterable[tuple[str, bytes | None]]) -> str:
+    for name, value in headers:
+        if name.lower() == "content-type" and value:
+            return value.decode("utf-8", "replace")
+    return ""
+
+
+def _known(cursor: Cursor) -> tuple[dict[str, tuple[str, int]], dict[tuple[str, int], int]]:
+    topics, places = {}, {}
+    for lane, place in cursor.items():
+        if lane.startswith("topic:"):
+            identity, _, generation = place.partition(" ")
+            topics[lane.removeprefix("topic:")] = (identity, int(generation))
+        elif not lane.startswith("group:"):
+            topic, _, partition = lane.rpartition("/")
+            places[topic, int(partition)] = int(place)
+    return topics, places
+
+
+def _partitions(topics: Mapping[str, Any]) -> list[tuple[str, int]]:
+    return [(name, p.id) for name, topic in topics.items() for p in topic.partitions]
+
+
+def _pattern(words: list[str], setting: str) -> re.Pattern[str]:
+    """Return what matches the names listed and the ^patterns."""
+    parts = []
+    for word in words:
+        if not word.startswith("^"):
+            parts.append(re.escape(word))
+        elif len(word) > 200:
+            raise BadSettings(f"setting {setting}: a pattern has at most 200 characters")
+        else:
+            parts.append(word[1:])
+    try:
+        return re.compile("|".join(f"(?:{part})" for part in parts))
+    except re.error as error:
+        raise BadSettings(f"setting {setting}: {error}") from None
+
+
+def _told(groups: list[str]) -> Line:
+    if not groups:
+        return Line("note", "No consumer group is there to be watched.")
+    more = f" and {len(groups) - 10} more" if len(groups) > 10 else ""
+    return Line("ok", f"Groups to watch: {', '.join(sorted(groups)[:10])}{more}.")
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+quiet()
