@@ -17,16 +17,21 @@ from apps.eventlog.envelope import Recorded, Undecodable
 from apps.sandbox.recording import Execution, Recording
 
 POLICIES = ("stop", "fail", "nearest")
+LENIENT = "lenient"  # of checks: the nearest answer, and failing where there is none at all
 Key = tuple[str, bytes]
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 
 
 class Answer(msgspec.Struct):
-    """One answer. `position` is that of the recorded one, 0 for a stub."""
+    """One answer. `position` is that of the recorded one, 0 for a stub.
+
+    failed  there is none: the call fails as if the outside were down
+    """
 
     response: Any
     took: int = 0  # µs
     position: int = 0
+    failed: bool = False
 
 
 class Stub(msgspec.Struct, frozen=True):
@@ -122,9 +127,10 @@ class Answers:
         for stub in self.stubs:
             if stub.fits(name, request):
                 return Answer(stub.response)
-        if self.policy != "nearest":
-            return None
-        return self._nearest(name, key, own)
+        found = self._nearest(name, key, own) if self.policy in ("nearest", LENIENT) else None
+        if found is None and self.policy in ("fail", LENIENT):
+            return Answer(None, failed=True)
+        return found
 
     def _nearest(self, name: str, key: Key, own: Execution | None) -> Answer | None:
         """Return the answer the same attempt got to its call, else what was last answered."""

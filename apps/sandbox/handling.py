@@ -44,6 +44,8 @@ class Context:
         answer = self.world.call(str(name), asked)
         if answer is None:
             raise Silence
+        if answer.failed:
+            raise Unavailable(f"nothing recorded answers {name}")
         self.clock += answer.took
         data = {
             "call": str(name), "request": asked, "response": answer.response,
