@@ -34,6 +34,7 @@ from apps.eventlog.errors import (
 )
 from apps.eventlog.places import Line
 from apps.projections.api import router as states
+from apps.sandbox.api import router as sandboxes
 from apps.traces.api import router as traces
 
 logger = logging.getLogger(__name__)
@@ -114,6 +115,7 @@ api = Api(
 api.add_router("", router)
 api.add_router("", traces)
 api.add_router("", states)
+api.add_router("", sandboxes)
 
 
 def problem(status: int, code: str, detail: str, **more: Any) -> HttpResponse:

@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "apps.traces",
     "apps.live",
     "apps.projections",
+    "apps.sandbox",
     "apps.pages",
     "evdebug",
 ]
@@ -178,6 +179,11 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
     "snapshots": {"task": "apps.projections.tasks.keep_up", "schedule": timedelta(seconds=30)},
     "sweep": {"task": "apps.access.tasks.sweep", "schedule": timedelta(hours=1)},
+    "sandboxes": {
+        "task": "apps.sandbox.tasks.work",
+        "schedule": timedelta(seconds=10),
+        "options": {"expires": 10},
+    },
     "traces": {
         "task": "apps.traces.tasks.follow",
         "schedule": timedelta(seconds=2),
@@ -198,6 +204,7 @@ REACH = outbound.parse(
     ENV["EVDEBUG_REACH"],
     local=address.is_loopback(ENV["EVDEBUG_HOST"]) and not ENV["EVDEBUG_ALLOWED_HOSTS"],
 )
+SANDBOX_EVENTS: int = ENV["EVDEBUG_SANDBOX_EVENTS"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 
 LOGGING = {

@@ -94,14 +94,22 @@ def _whole(index: int, name: str, value: Any, *, low: int, high: int = 1 << 40) 
 
 def _event(index: int, value: Any) -> dict[str, Any]:
     """Return a plain event that may be inserted: a type is needed, all else optional."""
-    if not isinstance(value, Mapping) or not isinstance(value.get("type"), str) or not value["type"]:
+    if (
+        not isinstance(value, Mapping)
+        or not isinstance(value.get("type"), str)
+        or not value["type"]
+    ):
         raise BadEdit(index, "event is an object with a `type`.")
     texts = ("type", "id", "source", "stream", "correlation", "causation", "channel", "kind")
     for name in set(value) - {*texts, "data"}:
         raise BadEdit(index, f"event knows no {name[:40]!r}; it takes {', '.join(texts)}, data.")
     for name in texts:
         text = value.get(name, "")
-        if not isinstance(text, str) or "\0" in text or len(text.encode("utf-8", "replace")) > NAME_MAX:
+        if (
+            not isinstance(text, str)
+            or "\0" in text
+            or len(text.encode("utf-8", "replace")) > NAME_MAX
+        ):
             raise BadEdit(index, f"event.{name} is a text of at most {NAME_MAX} bytes.")
         try:
             text.encode()
@@ -135,13 +143,17 @@ def check(
         if not edit.on:
             continue
         if "after" in FIELDS[edit.op] and not base <= edit.after <= until:
-            raise BadEdit(index, f"#{edit.after} is not between the fork point #{base} and #{until}.")
+            raise BadEdit(
+                index, f"#{edit.after} is not between the fork point #{base} and #{until}."
+            )
         if "position" not in FIELDS[edit.op]:
             continue
         _there(index, edit, base, until, at)
         for other, op in ((i, op) for p, (i, op) in seen.items() if p == edit.position):
             if edit.op == op or ALONE & {edit.op, op} or {edit.op, op} <= TIMING:
-                raise BadEdit(index, f"{edit.op} #{edit.position} contradicts edit {other + 1}, {op}.")
+                raise BadEdit(
+                    index, f"{edit.op} #{edit.position} contradicts edit {other + 1}, {op}."
+                )
         seen[edit.position] = index, edit.op
 
 

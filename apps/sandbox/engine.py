@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -30,6 +31,7 @@ ATTEMPTS = 3  # of a delivery that fails in the sandbox and did not when it was 
 BACKOFF_US = 1_000_000
 MOST = 4  # times as many entries as were recorded: a handler that multiplies events is stopped
 SLACK = 10_000
+NEAR = 200  # positions between two that are swapped, at most
 
 
 class Emission(msgspec.Struct):
@@ -49,7 +51,7 @@ class Emission(msgspec.Struct):
 
 
 class Stopped(Exception):
-    """The run cannot go on without a person. `wanted` is the call nothing answers, if that is it."""
+    """The run cannot go on by itself. `wanted` is the call nothing answers, if that is it."""
 
     def __init__(self, text: str, wanted: Mapping[str, Any] | None = None) -> None:
         super().__init__(text)
@@ -75,6 +77,9 @@ class Engine:
         self.journal = list(journal)
         self.gone: dict[int, bool] = {}
         self.twins: list[tuple[str, str, int, list[str]]] = []
+        self.replayed = 0  # recorded entries that happened here, too
+        self._swaps = swaps(recording) if plan.check == "swapped" else {}
+        self._failed: set[tuple[int, str, str]] = set()  # calls that failed once
         self._told = 0  # outcomes of the journal used up
         self._next = first or recording.base + 1
         self._placed: dict[int, int] = {}  # ref: position in the sandbox
@@ -105,6 +110,14 @@ class Engine:
             yield from act()
         self._close()
 
+    def fails(self, x: Execution, name: str) -> bool:
+        """Return whether this call is to fail, as each does once where that is checked."""
+        key = x.cause, x.service, name
+        if self.plan.check != "failing" or key in self._failed:
+            return False
+        self._failed.add(key)
+        return True
+
     # -- the agenda --------------------------------------------------------------------------
 
     def _at(self, slot: int, phase: int, time: int, act: Callable[[], Iterator[Emission]]) -> None:
@@ -123,14 +136,14 @@ class Engine:
         for index, insert in enumerate(plan.inserts):
             time = recording.time_at(insert.after)
             made = plan.inserted(insert, index, time)
-            self._at(insert.after, 1, time, lambda made=made: self._new_event(made, None, 0, True))
+            self._at(insert.after, 1, time, partial(self._new_event, made, None, 0, True))
 
     def _plan_input(self, entry: Recorded) -> None:
         slot, phase, shift = self._moved(entry.position, entry.time, 0)
         self._at(slot, phase, entry.time + shift, lambda: self._input(entry, shift))
 
     def _moved(self, position: int, time: int, shift: int) -> tuple[int, int, int]:
-        """Return (slot, phase, shift) of a recorded entry, as edits and its cause's delay have it."""
+        """Return (slot, phase, shift) of a recorded entry, as edits and its cause's delay say."""
         plan, recording = self.plan, self.recording
         if position in plan.moves:
             after = plan.moves[position]
@@ -158,7 +171,7 @@ class Engine:
         yield from self._recorded(entry, None, shift, descends, orphan=orphan)
 
     def _lose(self, position: int, descends: bool) -> None:
-        """Note that a recorded entry does not happen here, nor what re-executed services made of it."""
+        """Note that a recorded entry does not happen, nor what services under test made of it."""
         todo = [position]
         while todo:
             at = todo.pop()
@@ -229,6 +242,7 @@ class Engine:
             )
         self._placed[ref] = self._next
         self._next += 1
+        self.replayed += ref > 0
         if made.kind == "event" and made.stream:
             self.states.apply(made.stream, made.data)
         return Emission(made, ref, descends, differs, orphan)
@@ -272,6 +286,13 @@ class Engine:
         if last in self.plan.moves:
             slot = max(self.plan.moves[last], ref if ref > 0 else 0)
             own = recording.time_at(slot) - execution.started
+        elif id(execution) in self._swaps and not shift:
+            other = self._swaps[id(execution)]
+            self._edited.add(ref)
+            self._at(
+                other.slot, 1, other.started, lambda: self._execute(execution, 0, swapped=True)
+            )
+            return
         elif shift or own:
             slot = recording.slot_at(execution.started + shift + own)
         else:
@@ -283,12 +304,14 @@ class Engine:
         slot = self.recording.slot_at(execution.started)
         self._at(slot, 1, execution.started, lambda: self._execute(execution, shift, new=True))
 
-    def _execute(self, x: Execution, shift: int, *, new: bool = False) -> Iterator[Emission]:
+    def _execute(
+        self, x: Execution, shift: int, *, new: bool = False, swapped: bool = False
+    ) -> Iterator[Emission]:
         if (x.cause, x.service) in self._cancelled or any(p in self.plan.skips for p in x.entries):
             for position in (*x.outputs, *x.entries):
                 self._lose(position, True)
             return
-        descends = bool(shift) or self._descends(x)
+        descends = bool(shift) or swapped or self._descends(x)
         clock = x.started if new else x.started + shift
         event = task_event(self._event(x.cause))
         task = Task(x.service, event, x.attempt, clock)
@@ -379,9 +402,7 @@ class Engine:
         data = bytes(said.data)
         self._at(slot, phase, time, lambda: act(recorded, data, shift, by, said=said))
 
-    def _plan_made(
-        self, x: Execution, n: int, slot: int, time: int, said: Said, by: bool
-    ) -> None:
+    def _plan_made(self, x: Execution, n: int, slot: int, time: int, said: Said, by: bool) -> None:
         event, recording = self._event(x.cause), self.recording
         source = recording.sources.get(x.service, f"/{x.service}")
         made = Envelope(
@@ -404,7 +425,7 @@ class Engine:
         word = outcome.outcome
         if failed and recorded is not None and recorded.failed:
             word = recorded.type
-        elif failed and x.attempt >= ATTEMPTS:
+        elif failed and x.attempt >= ATTEMPTS + len(self._failed):
             word = "dead_lettered"
         for entry in entries[:-1]:
             self._plan_report(x, entry, entry.type, "", time, shift, by)
@@ -456,16 +477,15 @@ class Engine:
         """Return whether this delivery is to happen twice."""
         if any(p in self.plan.repeats for p in x.entries):
             return True
-        return self.plan.twice and not new and not x.twin
+        return self.plan.check == "twice" and not (new or x.twin or x.cut)
 
     def _again(self, x: Execution, clock: int, outcome: Outcome) -> None:
         """Deliver once more, right after the handler has ended."""
         if outcome.outcome == "failed":
             return
-        last = [self.recording.entries[p].time for p in (*x.outputs, *x.entries)]
+        last = [self.recording.entries[p].time for p in x.outputs]
         time = max([clock + _after(outcome), *last]) + 1
-        own = [*x.outputs, *x.entries]
-        slot = max([x.slot, self.recording.slot_at(time), *own])
+        slot = max([x.slot, self.recording.slot_at(time), *x.outputs])
         twin = Execution(x.cause, x.service, x.attempt + 1, time, slot=slot, twin=True)
         self._at(slot, 1, time, lambda: self._twin(twin))
 
@@ -483,6 +503,30 @@ class Engine:
         for position in self.recording.entries:
             if position not in self._placed and position not in self.gone:
                 self.gone[position] = bool(self.plan)
+
+
+def swaps(recording: Recording) -> dict[int, Execution]:
+    """Return for neighbours of one service whose events are of different streams their swap.
+
+    Two whose events come of each other keep their order: the first cannot wait for the second.
+    """
+    found: dict[int, Execution] = {}
+    waiting: dict[str, Execution] = {}
+    for x in recording.executions:
+        before = waiting.pop(x.service, None)
+        if before is not None and _may_swap(recording, before, x):
+            found[id(before)] = Execution(x.cause, x.service, x.attempt, x.started + 1, slot=x.slot)
+        else:
+            waiting[x.service] = x
+    return found
+
+
+def _may_swap(recording: Recording, a: Execution, b: Execution) -> bool:
+    first, second = recording.at(a.cause), recording.at(b.cause)
+    if first is None or second is None or a.cut or b.cut or first.stream == second.stream:
+        return False
+    ends = max([a.slot, *a.outputs, *a.entries])
+    return ends >= b.slot - NEAR and first.correlation != second.correlation
 
 
 def _made_id(event: Recorded | Envelope, x: Execution, n: int | str) -> str:
@@ -506,6 +550,9 @@ class _World:
 
     def call(self, name: str, request: Any) -> Answer | None:
         answers = self.engine.answers
+        if self.engine.fails(self.own, name):
+            self.edited = True
+            return Answer(None, failed=True)
         answer = answers.take(name, request, self.own)
         if answer is not None and answer.position:
             key = answers.key_at[answer.position]
@@ -513,5 +560,3 @@ class _World:
             if answer.position not in self.own.outputs and key in self.engine._edited_keys:
                 self.edited = True
         return answer
-
-

@@ -6,7 +6,7 @@ A handler is somebody's code. What it raises, returns and says is a value in the
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -28,8 +28,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Context:
     """What a handler may touch besides its event; see evdebug.sdk.Context."""
 
-    def __init__(self, task: Task, world: World) -> None:
-        self.world, self.clock = world, task.clock
+    def __init__(self, task: Task, world: World, moved: Callable[[int], None]) -> None:
+        self.world, self.clock, self._moved = world, task.clock, moved
         self.said: list[Said] = []
         self.read: dict[str, None] = {}
         self.skipped = ""
@@ -47,6 +47,7 @@ class Context:
         if answer.failed:
             raise Unavailable(f"nothing recorded answers {name}")
         self.clock += answer.took
+        self._moved(self.clock)
         data = {
             "call": str(name), "request": asked, "response": answer.response,
             "duration_ms": answer.took // 1000 if answer.took % 1000 == 0 else answer.took / 1000,
@@ -106,9 +107,14 @@ class Context:
         self.said.append(said)
 
 
-def run(handler: Handler, task: Task, world: World) -> Outcome:
-    """Run a handler to its end and return what came of it."""
-    context = Context(task, world)
+def run(
+    handler: Handler, task: Task, world: World, *, moved: Callable[[int], None] = lambda at: None
+) -> Outcome:
+    """Run a handler to its end and return what came of it.
+
+    moved  is told the handler's clock, µs, when a call has moved it on
+    """
+    context = Context(task, world, moved)
     try:
         result: Iterable[Any] | None = handler(Event(**task.event), context)
         if inspect.isawaitable(result):

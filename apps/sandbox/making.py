@@ -71,5 +71,3 @@ def task_event(event: Recorded | Envelope) -> dict[str, Any]:
         "position": event.position if isinstance(event, Recorded) else 0,
         "version": version if isinstance(version, int) else 1, "metadata": headers,
     }  # fmt: skip
-
-

@@ -17,12 +17,13 @@ class Plan:
 
     other_code    services whose code is not the one that ran; what it does differently is wanted
     drop_orphans  leave out effects of what did not happen, where they are not worked out anew
-    twice         make every delivery a second time
+    check         twice: make every delivery a second time; failing: let every call of a handler
+                  fail once; swapped: let neighbours of one service change places
     """
 
     def __init__(
         self, edits: Iterable[Edit] = (), *, other_code: Iterable[str] = (),
-        drop_orphans: bool = False, twice: bool = False,
+        drop_orphans: bool = False, check: str = "",
     ) -> None:  # fmt: skip
         edits = [edit for edit in edits if edit.on]
         self.skips = frozenset(e.position for e in edits if e.op == "skip")
@@ -32,8 +33,8 @@ class Plan:
         self.delays = {e.position: e.ms * 1000 for e in edits if e.op == "delay"}
         self.inserts = [e for e in edits if e.op == "insert"]
         self.other_code = frozenset(other_code)
-        self.drop_orphans, self.twice = drop_orphans, twice
-        self._any = bool(edits) or bool(self.other_code) or twice
+        self.drop_orphans, self.check = drop_orphans, check
+        self._any = bool(edits) or bool(self.other_code) or bool(check)
 
     def __bool__(self) -> bool:
         """Whether this changes anything at all."""

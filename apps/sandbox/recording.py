@@ -243,8 +243,10 @@ class Recording:
         high = min(own) - 1 if own else self.until
         low = max(execution.cause, self.base)
         slot = max(low, min(self.slot_at(execution.started), high))
-        began_before = execution.cause <= self.base and self._log_times and (
-            execution.started < self._log_times[0]
+        began_before = (
+            execution.cause <= self.base
+            and self._log_times
+            and (execution.started < self._log_times[0])
         )
         if not began_before:
             execution.slot = slot
@@ -262,5 +264,3 @@ class Recording:
 def _order(execution: Execution) -> tuple[int, int, int]:
     entry = execution.entries[0] if execution.entries else execution.slot
     return execution.slot, execution.started, entry
-
-

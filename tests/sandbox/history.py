@@ -103,9 +103,7 @@ class Bench:
             self.recording, policy=policy, skipped=plan.skips,
             changed={p: msgspec.json.decode(d) for p, d in plan.changes.items()},
         )  # fmt: skip
-        self.engine = Engine(
-            self.recording, plan, hosts, answers, self.before, journal=journal
-        )
+        self.engine = Engine(self.recording, plan, hosts, answers, self.before, journal=journal)
 
     def before(self, stream: str) -> Any:
         """Return a stream's state at the fork point."""

@@ -1,0 +1,150 @@
+"""The child process that imports somebody's modules and runs their handlers.
+
+    python -I child.py IN OUT NOW PATH… -- MODULE…
+
+It says what handlers there are; then, for each task, it asks for states and answers until it is
+done. See `apps.projections.jail`, which starts it. What the modules print goes nowhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import sys
+import traceback
+import types
+from typing import Any
+
+if __name__ == "__main__":  # -I leaves only the standard library and its site-packages
+    sys.path[:0] = sys.argv[4 : sys.argv.index("--")]
+    # The SDK alone: the package itself is not needed.
+    sys.modules["evdebug"] = types.ModuleType("evdebug")
+    sys.modules["evdebug"].__path__ = [os.path.join(sys.argv[4], "evdebug")]
+
+import msgspec
+
+from apps.projections import fold
+from apps.projections.confine import confine
+from apps.projections.frames import Parent, paths
+from apps.sandbox import frozen, handling
+from apps.sandbox.answers import Answer
+from apps.sandbox.outcome import Outcome, Task
+from evdebug.sdk.handlers import Handler, Subscription, subscriptions
+
+TYPED = "typed_code"  # the module whose source was typed
+Handlers = dict[tuple[str, str], Handler]
+
+
+def main() -> None:
+    """Import the modules, say what they handle, and run handlers until the pipe ends."""
+    parent = Parent(sys.argv[1:])
+    _, modules = paths()
+    held = confine(parent.receive()["readable"], who="A handler")
+    frozen.freeze()
+    parent.send({"held": held})
+    handlers, told = loaded(modules, parent.receive()["source"])
+    parent.send(told)
+    while (request := parent.receive()) is not None:
+        task = msgspec.convert(request, Task)
+        parent.send({"done": shown(ran(task, handlers, parent))})
+
+
+def loaded(modules: list[str], source: str | None) -> tuple[Handlers, dict[str, Any]]:
+    """Import the modules, and the source that was typed, and return their handlers."""
+    before, error = set(sys.modules), ""
+    found: list[tuple[str, Subscription]] = []
+    name = ""
+    try:
+        for name in modules:
+            importlib.import_module(name)
+            found += [(name, each) for module in _parts(name) for each in subscriptions(module)]
+        if source is not None:
+            name, typed = "The code", types.ModuleType(TYPED)
+            sys.modules[TYPED] = typed
+            exec(compile(source, TYPED, "exec"), typed.__dict__)  # noqa: S102 - what this is for
+            found += [(TYPED, each) for each in subscriptions(typed)]
+    except BaseException as wrong:  # SystemExit and the like are theirs, too
+        error = f"{name} cannot be used: {fold.explained(wrong)}{_place(wrong)}"
+    handlers: Handlers = {(each.service, each.type): each.handler for _, each in found}
+    files = _files(before)
+    digest = hashlib.sha256((source or "").encode())
+    for path in sorted(files):
+        digest.update(files[path])
+    return handlers, {
+        "error": error, "handlers": sorted(map(list, handlers)), "watched": sorted(files),
+        "fingerprint": digest.hexdigest()[:12],
+    }  # fmt: skip
+
+
+def _parts(name: str) -> list[types.ModuleType]:
+    """Return a module and, of a package, what it brought along of its own."""
+    below = [n for n in sys.modules if n.startswith(name + ".")]
+    return [sys.modules[n] for n in (name, *sorted(below))]
+
+
+def _place(wrong: BaseException) -> str:
+    if isinstance(wrong, SyntaxError) and wrong.lineno:
+        return f" (line {wrong.lineno})"
+    steps = traceback.extract_tb(wrong.__traceback__)
+    return f" (line {steps[-1].lineno} of {steps[-1].filename})" if steps else ""
+
+
+def _files(before: set[str]) -> dict[str, bytes]:
+    """Return the source files the modules brought along, with their contents."""
+    found = {}
+    prefixes = (sys.prefix, sys.base_prefix)
+    for name in set(sys.modules) - before:
+        path = getattr(sys.modules[name], "__file__", None)
+        if path and path.endswith(".py") and not path.startswith(prefixes):
+            with open(path, "rb") as source:
+                found[path] = source.read()
+    return found
+
+
+class Asking:
+    """The world as it is asked for through the pipe."""
+
+    def __init__(self, parent: Parent) -> None:
+        self.parent = parent
+        self.asked: dict[str, Any] | None = None
+
+    def state(self, stream: str) -> bytes:
+        """Return a stream's state as JSON."""
+        self.parent.send({"state": str(stream)})
+        return str(self.parent.receive()["state"]).encode()
+
+    def call(self, name: str, request: Any) -> Answer | None:
+        """Return the answer of the outside, None where there is none."""
+        self.parent.send({"call": name, "request": request})
+        told = self.parent.receive()["answer"]
+        if told is None:
+            self.asked = {"call": name, "request": request}
+            return None
+        return msgspec.convert(told, Answer)
+
+
+def ran(task: Task, handlers: Handlers, parent: Parent) -> Outcome:
+    """Run the handler of a task with everything frozen."""
+    handler = handlers.get((task.service, task.event["type"]))
+    if handler is None:
+        return Outcome("failed", f"{task.service} has no handler for {task.event['type']}.")
+    clock = {"at": task.clock}
+    frozen.begin(lambda: clock["at"], f"{task.event['id']}/{task.service}/{task.attempt}")
+    return handling.run(handler, task, Asking(parent), moved=lambda at: clock.update(at=at))
+
+
+def shown(outcome: Outcome) -> dict[str, Any]:
+    """Return an outcome as its parent reads it; data stays the text it was written as."""
+    said = [
+        (s.type, s.stream, bytes(s.data).decode(), s.kind, s.key, s.correlation, s.after)
+        for s in outcome.said
+    ]
+    return {
+        "outcome": outcome.outcome, "error": outcome.error, "said": said, "read": outcome.read,
+        "wanted": outcome.wanted,
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

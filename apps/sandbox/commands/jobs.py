@@ -1,0 +1,233 @@
+"""Doing a run: claimed by one worker, written in checkpoints, gone on with by another if it dies.
+
+The lease says who works on a run, the fence that nobody else writes for it. What handlers did is
+kept with each checkpoint, in the transaction that writes the entries: a worker that takes over
+replays the journal without running them and goes on after it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import zlib
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from apps.eventlog.commands.append import append
+from apps.eventlog.errors import EventLogError
+from apps.eventlog.places import Line
+from apps.eventlog.queries import log
+from apps.sandbox import links
+from apps.sandbox.commands import settle
+from apps.sandbox.commands.prepare import Prepared, prepare
+from apps.sandbox.commands.selfcheck import self_check
+from apps.sandbox.engine import Emission, Stopped
+from apps.sandbox.models import OVER, Chunk, Run
+from apps.sandbox.outcome import Outcome
+from apps.sandbox.pace import Pace
+
+logger = logging.getLogger(__name__)
+
+LEASE_S = 30
+BATCH = 1000  # entries of a checkpoint at most
+EVERY_S = 0.5  # seconds of work between two checkpoints
+LEVEL = 1  # of zlib
+
+
+class Lost(Exception):
+    """Another worker has the run now: leave it alone."""
+
+
+def claim(run: int | None = None) -> Run | None:
+    """Take a run nobody works on and return it, the oldest without one named; None for none."""
+    now = timezone.now()
+    free = Q(status="queued") | Q(status="running", lease__lt=now)
+    found = Run.objects.filter(free, fork__discarded=False).order_by("pk")
+    if run is not None:
+        found = found.filter(pk=run)
+    for number in found.values_list("pk", flat=True)[:20]:
+        taken = Run.objects.filter(free, pk=number).update(
+            status="running", fence=F("fence") + 1, lease=now + timedelta(seconds=LEASE_S)
+        )
+        if taken:
+            Run.objects.filter(pk=number, started_at=None).update(started_at=now)
+            return Run.objects.select_related("fork").get(pk=number)
+    return None
+
+
+def work(run: Run) -> Run:
+    """Do a run that was claimed to its end, or to where it stops; errors are in the run."""
+    try:
+        _work(run)
+    except Lost:
+        logger.info("Run %s went to another worker.", run)
+    except EventLogError as error:
+        _end(run, "failed", str(error))
+    except Exception as error:
+        logger.exception("Run %s failed.", run)
+        _end(run, "failed", f"evdebug failed: {type(error).__name__}. Its log says why.")
+    return Run.objects.select_related("fork").get(pk=run.pk)
+
+
+def _work(run: Run) -> None:
+    line = log.line_of(run.timeline)
+    with prepare(run, journal(run), beat=lambda: renew(run)) as prepared:
+        prepared.self_check = self_check(prepared, beat=lambda: renew(run))
+        engine = prepared.engine
+        writer = _Writer(run, line, prepared)
+        pace = Pace(run.options)
+        try:
+            for emission in engine.run():
+                if writer.skipped(emission):
+                    continue
+                writer.add(emission)
+                if writer.due() or pace.waits(emission.envelope.time):
+                    writer.write()
+                    _heed(run, pace, emission.envelope.time)
+                if prepared.stops(emission):
+                    writer.write()
+                    at = engine.head
+                    _end(run, "stopped", f"{prepared.expression} holds after #{at}.")
+                    return
+                if run.steps and writer.since >= run.steps:
+                    writer.write()
+                    _end(run, "paused", "")
+                    return
+        except Stopped as stopped:
+            writer.write()
+            _end(run, "stopped" if stopped.wanted else "failed", stopped.text, stopped.wanted)
+            return
+        except _Paused as paused:
+            _end(run, paused.status, "")
+            return
+        writer.write()
+        settle.settle(run, prepared)
+        _end(run, "finished", "")
+
+
+def journal(run: Run) -> list[Outcome]:
+    """Return what handlers did up to the last checkpoint, in order."""
+    found: list[Outcome] = []
+    for raw in run.chunks.order_by("number").values_list("outcomes", flat=True):
+        found += msgspec.msgpack.decode(zlib.decompress(bytes(raw)), type=list[Outcome])
+    return found
+
+
+class _Paused(Exception):
+    def __init__(self, status: str) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def renew(run: Run) -> str:
+    """Keep the lease, and return what is wanted. raises  Lost"""
+    lease = timezone.now() + timedelta(seconds=LEASE_S)
+    mine = Run.objects.filter(pk=run.pk, fence=run.fence, status="running")
+    if not mine.update(lease=lease):
+        raise Lost
+    wanted: str = mine.values_list("want", flat=True)[0]
+    return wanted
+
+
+def _heed(run: Run, pace: Pace, time_us: int | None) -> None:
+    """Do what a person wants of the run, and wait where it goes at a pace."""
+    while True:
+        want = renew(run)
+        if want == "cancel":
+            raise _Paused("cancelled")
+        if want == "pause":
+            raise _Paused("paused")
+        left = pace.left(time_us)
+        if left <= 0:
+            return
+        time.sleep(min(left, 0.5))
+
+
+def _end(run: Run, status: str, error: str, wanted: dict[str, Any] | None = None) -> None:
+    now = timezone.now()
+    Run.objects.filter(pk=run.pk, fence=run.fence, status="running").update(
+        status=status, error=error[:4000], wanted=wanted, lease=None, steps=0,
+        finished_at=now if status in OVER else None,
+    )  # fmt: skip
+
+
+class _Writer:
+    """Writes what a run makes in checkpoints. What was written before is passed over."""
+
+    def __init__(self, run: Run, line: Line, prepared: Prepared) -> None:
+        self.run, self.line, self.prepared = run, line, prepared
+        self.since = 0
+        self._number = run.chunks.count()
+        self._kept = len(prepared.engine.journal)
+        self._skip = line.head - line.base
+        self._held: list[Emission] = []
+        self._began = time.monotonic()
+        self._now = prepared.recorded_at
+
+    def skipped(self, emission: Emission) -> bool:
+        """Return whether an entry was written by an earlier worker."""
+        if self._skip <= 0:
+            return False
+        self._skip -= 1
+        return True
+
+    def add(self, emission: Emission) -> None:
+        self._held.append(emission)
+        self.since += 1
+
+    def due(self) -> bool:
+        """Return whether it is time for a checkpoint."""
+        return len(self._held) >= BATCH or time.monotonic() - self._began > EVERY_S
+
+    def write(self) -> None:
+        """Write what is held in one transaction. raises  Lost, Stopped"""
+        held, engine = self._held, self.prepared.engine
+        outcomes = engine.journal[self._kept :]
+        took = round((time.monotonic() - self._began) * 1000)
+        with transaction.atomic():
+            mine = Run.objects.filter(pk=self.run.pk, fence=self.run.fence, status="running")
+            done = min(self.run.total, self._progress())
+            lease = timezone.now() + timedelta(seconds=LEASE_S)
+            if not mine.update(done=done, lease=lease, ran_ms=F("ran_ms") + took):
+                raise Lost
+            if held:
+                self._append(held)
+            if held or outcomes:
+                Chunk.objects.create(
+                    run=self.run, number=self._number,
+                    outcomes=zlib.compress(msgspec.msgpack.encode(outcomes), LEVEL),
+                    links=zlib.compress(links.packed(map(_link, held)), LEVEL),
+                )  # fmt: skip
+                self._number += 1
+        self._kept = len(engine.journal)
+        self._held = []
+        self._began = time.monotonic()
+
+    def _append(self, held: list[Emission]) -> None:
+        wrote = append(self.run.timeline, [e.envelope for e in held], now=self._now)
+        if wrote.stored != len(held):
+            raise Stopped("An inserted event has the id of another one. Give it another id.")
+
+    def _progress(self) -> int:
+        """Return how many recorded entries the run is past."""
+        engine = self.prepared.engine
+        return len(engine.gone) + engine.replayed
+
+
+def _link(emission: Emission) -> links.Link:
+    return links.Link(
+        emission.ref if emission.ref > 0 else None, emission.descends, emission.differs,
+        emission.orphan,
+    )  # fmt: skip
+
+
+def waiting() -> Iterator[Run]:
+    """Yield one run after the other that nobody works on, claimed."""
+    while (run := claim()) is not None:
+        yield run

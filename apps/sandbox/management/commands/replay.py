@@ -1,0 +1,110 @@
+"""`manage.py replay SYSTEM --base P`: run a recipe, print the comparison; 0 same, 1 different."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.eventlog.errors import EventLogError
+from apps.eventlog.queries import log
+from apps.projections import answers
+from apps.sandbox.commands import forks, jobs
+from apps.sandbox.models import Run
+from apps.sandbox.queries.comparison import comparison
+
+SHOWN = 40  # differences printed in words
+
+
+class Command(BaseCommand):
+    help = "Replay history in a copy, changed; exits 0 same, 1 different, 2 could not run."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("system", help="a system's slug")
+        parser.add_argument("--base", required=True, help="the position or time to fork after")
+        parser.add_argument("--until", default="", help="up to this position or time; now without")
+        parser.add_argument("--edits", help="a JSON file with a list of edits; - reads stdin")
+        parser.add_argument("--code", help="a module whose handlers replace those of EVDEBUG_CODE")
+        parser.add_argument(
+            "--missing", choices=["stop", "fail", "nearest"], default="stop",
+            help="what a call without a recorded answer does",
+        )  # fmt: skip
+        parser.add_argument(
+            "--check", choices=["twice", "swapped", "failing"], help="one of the checks instead"
+        )
+        parser.add_argument("--name", default="", help="the sandbox's name")
+        parser.add_argument("--json", action="store_true", help="as the JSON API answers")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            run = self.run(options)
+            found = comparison(run)
+        except EventLogError as error:
+            raise CommandError(str(error), returncode=2) from error
+        if options["json"]:
+            self.stdout.write(answers.encoded(found).decode())
+        else:
+            self.tell(found)
+        same = not (found["changed"] or found["missing"] or found["new"])
+        self.stderr.write(found["verdict"], lambda text: text)
+        if not same:
+            sys.exit(1)
+
+    def run(self, options: dict[str, Any]) -> Run:
+        """Make the sandbox and its run, and do it here."""
+        line = log.line(options["system"])
+        fork = forks.create(
+            line, base=log.moment(line, options["base"]), until=log.moment(line, options["until"]),
+            name=options["name"] or "manage.py replay", edits=_edits(options["edits"]),
+            code=options["code"], options={"missing": options["missing"]},
+        )  # fmt: skip
+        run = forks.start(line, fork, check=options["check"] or "")
+        begun = time.monotonic()
+        claimed = jobs.claim(run.pk)
+        done = jobs.work(claimed) if claimed else _finished(run)
+        took = max(0.001, time.monotonic() - begun)
+        self.stderr.write(f"{done.done} of {done.total} entries in {took:.1f} s", lambda text: text)
+        if done.status != "finished":
+            raise CommandError(f"The run {done.status}: {done.error}", returncode=2)
+        return done
+
+    def tell(self, found: dict[str, Any]) -> None:
+        """Print the differences, one a line."""
+        signs = {"same": "=", "changed": "≠", "missing": "−", "new": "+"}
+        for row in found["events"][:SHOWN]:
+            event = row["original"] or row["sandbox"]
+            where = f"#{event['position']}" if row["original"] else ""
+            self.stdout.write(
+                f"{signs[row['verdict']]} {where:>10} {event['type']} {event['stream']}"
+            )
+        for state in found["states"][:SHOWN]:
+            for step in state["changes"]:
+                before, after = step.get("before", "—"), step.get("after", "—")
+                self.stdout.write(f"  {state['stream']}{step['path']}: {before} → {after}")
+
+
+def _finished(run: Run) -> Run:
+    """Wait for a run that a worker took first."""
+    while not (found := Run.objects.select_related("fork").get(pk=run.pk)).over:
+        if found.status in ("paused", "stopped"):
+            return found
+        time.sleep(0.2)
+    return found
+
+
+def _edits(name: str | None) -> list[Any]:
+    if not name:
+        return []
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text()
+        found = msgspec.json.decode(text)
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise CommandError(f"{name} cannot be read as edits: {error}", returncode=2) from error
+    if not isinstance(found, list):
+        raise CommandError(f"{name} holds no list of edits.", returncode=2)
+    return found

@@ -1,0 +1,147 @@
+"""Which code handles what in a run: as it is on disk, another module, or source that was typed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+
+from apps.projections.queries.coded import hidden
+from apps.sandbox.errors import BadRecipe
+from apps.sandbox.jailed import Jailed, Told
+from apps.sandbox.outcome import Outcome, Task, World
+
+RECORDED = "recorded"
+SOURCE = 200_000  # letters of source that was typed
+WALLS = ("files", "calls", "network", "memory", "processor")
+
+_described: dict[tuple[str, ...], tuple[Told, list[int]]] = {}
+
+
+class Hosts:
+    """The children of one run. Close it."""
+
+    def __init__(self, code: Mapping[str, Any]) -> None:
+        """raises  BadRecipe where the code cannot be used"""
+        self.children: list[Jailed] = []
+        self.handlers: dict[str, set[str]] = {}
+        self.other: set[str] = set()  # services whose code is another one
+        self.fingerprints: list[str] = []
+        self._by: dict[tuple[str, str], Jailed] = {}
+        try:
+            self._choose(code)
+        except BaseException:
+            self.close()
+            raise
+
+    def _choose(self, code: Mapping[str, Any]) -> None:
+        base = tuple(settings.CODE)
+        if base:
+            self._add(self._child(list(base)), None)
+        for service, choice in sorted(code.items()):
+            if choice == RECORDED:
+                self.handlers.pop(service, None)
+            elif choice:
+                self._other(service, choice)
+
+    def _other(self, service: str, choice: Mapping[str, Any]) -> None:
+        if "module" in choice:
+            child = self._child([str(choice["module"])])
+        else:
+            child = self._child(list(settings.CODE), str(choice["source"]))
+            if missing := [wall for wall in WALLS if not child.held.get(wall)]:
+                raise BadRecipe(
+                    f"This platform cannot hold code from the browser ({', '.join(missing)})."
+                    " Put it into a module of EVDEBUG_CODE."
+                )
+        wanted = None if service == "*" else service
+        if not self._add(child, wanted):
+            raise BadRecipe(f"The code has no handler of {service}.")
+
+    def _child(self, modules: list[str], source: str | None = None) -> Jailed:
+        child = Jailed(modules, paths=[os.getcwd()], hidden=hidden(), source=source)
+        self.children.append(child)
+        told = child.describe()
+        if told.error:
+            raise BadRecipe(told.error)
+        self.fingerprints.append(told.fingerprint)
+        return child
+
+    def _add(self, child: Jailed, service: str | None) -> int:
+        """Have a child handle what it can, of one service or of all; return of how many types."""
+        first = not self._by and service is None
+        count = 0
+        for name, type in child.describe().handlers:
+            if service is None or name == service:
+                self.handlers.setdefault(name, set()).add(type)
+                self._by[name, type] = child
+                count += 1
+                if not first:
+                    self.other.add(name)
+        return count
+
+    def run(self, task: Task, world: World) -> Outcome:
+        """Run the handler of a task in the child that has it."""
+        return self._by[task.service, task.event["type"]].run(task, world)
+
+    def by_service(self) -> dict[str, Hosts]:
+        """Return the host of each service under test."""
+        return dict.fromkeys(self.handlers, self)
+
+    def close(self) -> None:
+        """End the children."""
+        for child in self.children:
+            child.close()
+
+
+def checked(code: Any) -> dict[str, Any]:
+    """Return code choices as they are kept.
+
+    raises  BadRecipe for what is not made so
+    """
+    if code in (None, ""):
+        return {}
+    if isinstance(code, str):
+        code = {"*": {"module": code}}
+    if not isinstance(code, Mapping):
+        raise BadRecipe("code is the name of a module, or an object by service.")
+    return {str(service)[:200]: _choice(service, choice) for service, choice in code.items()}
+
+
+def _choice(service: str, choice: Any) -> Any:
+    if choice in (RECORDED, {}, "", None):
+        return choice or {}
+    if isinstance(choice, Mapping) and len(choice) == 1:
+        ((kind, text),) = choice.items()
+        parts = str(text).split(".")
+        if kind == "module" and isinstance(text, str) and all(p.isidentifier() for p in parts):
+            return {"module": text}
+        if kind == "source" and isinstance(text, str) and 0 < len(text) <= SOURCE:
+            return {"source": text}
+    raise BadRecipe(
+        f'code of {str(service)[:80]!r}: expected "recorded", {{"module": NAME}} or'
+        f' {{"source": PYTHON}} of at most {SOURCE} letters.'
+    )
+
+
+def known() -> tuple[dict[str, list[str]], str]:
+    """Return the services that can be under test with what they handle, and what is wrong."""
+    modules = tuple(settings.CODE)
+    if not modules:
+        return {}, ""
+    kept = _described.get(modules)
+    if kept is None or kept[1] != _changed_at(kept[0]):
+        child = Jailed(list(modules), paths=[os.getcwd()], hidden=hidden())
+        told = child.describe()
+        child.close()
+        kept = _described[modules] = told, _changed_at(told)
+    found: dict[str, list[str]] = {}
+    for service, type in kept[0].handlers:
+        found.setdefault(service, []).append(type)
+    return found, kept[0].error
+
+
+def _changed_at(told: Told) -> list[int]:
+    return [os.stat(p).st_mtime_ns if os.path.exists(p) else 0 for p in told.watched]
