@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from apps.projections.queries.coded import hidden
+from apps.projections.queries.sources import hidden
 from apps.sandbox.errors import BadRecipe
 from apps.sandbox.jailed import Jailed, Told
 from apps.sandbox.outcome import Outcome, Task, World
