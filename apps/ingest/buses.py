@@ -13,6 +13,7 @@ from apps.ingest.problems import shown
 CONNECTORS = {
     "files": "apps.ingest.connectors.files.Files",
     "kafka": "apps.ingest.connectors.kafka.Kafka",
+    "nats": "apps.ingest.connectors.nats.Nats",
     "redis": "apps.ingest.connectors.redis.Redis",
 }
 VALUE_MAX = 4096  # characters
