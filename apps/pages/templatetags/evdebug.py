@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
@@ -185,12 +186,8 @@ def icon(name: str, look: str = "") -> SafeString:
 @register.simple_tag
 def tile(drawn: Tile, look: str = "") -> SafeString:
     """Draw a service's tile. It stands beside the name, so screen readers leave it out."""
-    return format_html(
-        '<i class="tile {}{}" aria-hidden="true">{}</i>',
-        drawn.ink,
-        look and " " + look,
-        drawn.letter,
-    )
+    classes = escape(f"tile {drawn.ink} {look}".rstrip())
+    return SafeString(f'<i class="{classes}" aria-hidden="true">{escape(drawn.letter)}</i>')
 
 
 @register.simple_tag
@@ -201,12 +198,13 @@ def when(us: int | None, unit: str = "ms") -> SafeString:
     """
     if us is None:
         return format_html("{}", "–")
-    clock = words.clock(us)
-    text = {"s": clock[:8], "min": clock[:5], "date": words.day(us), "day": words.day(us)[:-5]}
-    return format_html(
-        '<time datetime="{}" data-ms="{}" data-unit="{}" title="{} {} UTC">{}</time>',
-        isoformat(us), ms(us), unit, words.day(us), clock, text.get(unit, clock),
-    )  # fmt: skip
+    clock, day = words.clock(us), words.day(us)
+    cut = {"s": clock[:8], "min": clock[:5], "date": day, "day": day[:-5]}
+    # Digits, blanks and letters of ours alone: nothing to escape, and a page has hundreds.
+    return SafeString(
+        f'<time datetime="{isoformat(us)}" data-ms="{ms(us)}" data-unit="{escape(unit)}"'
+        f' title="{day} {clock} UTC">{cut.get(unit, clock)}</time>'
+    )
 
 
 @register.simple_tag(takes_context=True)
