@@ -181,8 +181,13 @@ def test_the_demo_brings_a_shop_that_comes_and_goes_with_it(new_server: Servers)
     assert server.stop() == 0
     wait_for(lambda: not shops(server), "the shop to end with it")
 
+    begun = (server.folder / "data" / "shop.json").read_bytes()
+    cut_off = head(server, "shop")
+
     server.start()
-    wait_for(lambda: bool(shops(server)), "the shop to run again")
+    wait_for(lambda: head(server, "shop") > cut_off, "the shop to go on with its past")
+    held = json.loads((server.folder / "data" / "shop.json").read_bytes())
+    assert held["start"] == json.loads(begun)["start"]
     server.process.kill()  # type: ignore[union-attr]
     wait_for(lambda: not shops(server), "the shop to end with a parent that was killed")
     server.kill()

@@ -7,11 +7,13 @@ import os
 import re
 import signal
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from time import time
 
+from examples.shop.begun import Begun, keep, read
 from examples.shop.door import Door, Refused, Stopped
 from examples.shop.feed import live, send_past, write_past
 from examples.shop.progress import Progress, grouped
@@ -25,8 +27,8 @@ UNITS = {"s": 1, "m": 60, "h": 3600}
 def main(argv: list[str] | None = None) -> int:
     """Run the shop. 0: done or stopped, 1: some entries were rejected, 2: could not."""
     options = parser().parse_args(argv)
-    edge = options.start_time + options.history if options.start_time else int(time() * 1000)
-    start = edge - options.history
+    started = begun(options)
+    start, edge = started.start, started.start + started.length
     if 0 < options.history < SHORTEST:
         say(f"a past under {SHORTEST // 60_000} minutes has no room for the planted story.")
     shop = Shop(seed=options.seed, start=start, edge=edge, rate=options.rate)
@@ -41,14 +43,32 @@ def main(argv: list[str] | None = None) -> int:
     door = Door(options.url, options.key, Event())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: door.abort())
-    return sent(shop, edge, door, goes_on=not options.no_live)
+    return sent(shop, started, door, goes_on=not options.no_live, kept=options.remember)
 
 
-def sent(shop: Shop, edge: int, door: Door, *, goes_on: bool) -> int:
-    """Send the past and, if it `goes_on`, the present until told to stop."""
+def begun(options: argparse.Namespace) -> Begun:
+    """Return the past to send: the one that was begun before, where that is remembered."""
+    now = int(time() * 1000)
+    held = read(options.remember) if options.remember else None
+    if held:
+        return Begun(now, 0, sent=True) if held.sent else held
+    edge = options.start_time + options.history if options.start_time else now
+    return Begun(edge - options.history, options.history)
+
+
+def sent(shop: Shop, past: Begun, door: Door, *, goes_on: bool, kept: Path | None = None) -> int:
+    """Send the past and, if it `goes_on`, the present until told to stop.
+
+    kept  where to note that the past was begun, and then that it was sent
+    """
+    edge = past.start + past.length
     try:
         if shop.now < edge:
+            if kept:
+                keep(kept, past)
             send_past(shop, edge, door, Progress("shop: sending the past"))
+            if kept:
+                keep(kept, replace(past, sent=True))
         if goes_on:
             say(f"open: about {shop.rate * PER_ORDER:.0f} entries a second go to {door.url}.")
             live(shop, door, door.stop)
@@ -98,6 +118,12 @@ def parser() -> argparse.ArgumentParser:
         default=0,
         metavar="TIME",
         help="when the past begins (default: so that it ends now)",
+    )
+    found.add_argument(
+        "--remember",
+        type=Path,
+        metavar="FILE",
+        help="note in FILE which past was begun; killed in the middle, go on with that one",
     )
     found.add_argument(
         "--bus", choices=["memory"], default="memory", help="what the services talk over"

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -12,6 +14,8 @@ from typing import Any
 import pytest
 
 from examples.shop import cli
+from examples.shop.begun import read
+from examples.shop.shop import Shop
 from tests.shop.listener import Listener, listening
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,6 +91,51 @@ def test_rejected_entries_show_in_the_exit_code(listener: Listener) -> None:
 
     assert done.returncode == 1
     assert "missing_type" in done.stderr
+
+
+def test_killed_in_the_middle_of_its_past_it_goes_on_with_that_one(
+    listener: Listener, tmp_path: Path
+) -> None:
+    arrived, go_on = Event(), Event()
+    take = listener.take
+
+    def stall(path: str, kind: str, key: str, body: bytes) -> tuple[int, dict[str, str], Any]:
+        if len(listener.requests) > 20:
+            arrived.set()
+            go_on.wait(30)
+        return take(path, kind, key, body)
+
+    listener.take = stall  # type: ignore[method-assign]
+    arguments = ["--url", listener.url, "--key", "evk_1", "--history", "20m", "--rate", "5",
+                 "--no-live", "--remember", str(tmp_path / "begun")]  # fmt: skip
+    running = subprocess.Popen(
+        [sys.executable, "-m", "examples.shop", *arguments], cwd=ROOT, env=BARE,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert arrived.wait(60)
+    running.kill()
+    running.wait()
+    go_on.set()
+    begun = read(tmp_path / "begun")
+    assert begun
+    assert not begun.sent
+
+    assert shop(*arguments).returncode == 0
+    whole = Shop(seed=7, start=begun.start, edge=begun.start + begun.length, rate=5.0)
+    whole.run(begun.start + begun.length)
+    made = {(f"/v1/{door}", json.dumps(json.loads(line))) for door, line in whole.take()}
+    assert {(path, json.dumps(entry)) for path, entry in listener.entries} == made
+    assert read(tmp_path / "begun") == replace(begun, sent=True)
+    before = len(listener.requests)
+    assert shop(*arguments).returncode == 0
+    assert len(listener.requests) == before  # its past is there: none is sent
+
+
+@pytest.mark.parametrize("held", [b"", b"{", b"[]", b'{"start":"x","length":1,"sent":true}'])
+def test_what_it_cannot_read_it_does_not_remember(tmp_path: Path, held: bytes) -> None:
+    (tmp_path / "begun").write_bytes(held)
+    assert read(tmp_path / "begun") is None
+    assert read(tmp_path / "none") is None
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

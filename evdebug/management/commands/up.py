@@ -166,10 +166,22 @@ def _shop(url: str, key: str) -> Child:
     }
 
     def command() -> list[str]:
-        # It brings 45 minutes of past along, once.
-        past = ["--history", "0"] if first.system(SHOP).head else []
+        # It brings 45 minutes of past along, once; killed in the middle, it brings the rest.
+        begun = settings.DATA_DIR / "shop.json"
+        if not first.system(SHOP).head:
+            begun.unlink(missing_ok=True)  # of another log
+        past = ["--history", "0"] if first.system(SHOP).head and not begun.exists() else []
         connections.close_all()
-        return [sys.executable, "-m", "examples.shop", "--url", url, *past]
+        return [
+            sys.executable,
+            "-m",
+            "examples.shop",
+            "--url",
+            url,
+            "--remember",
+            str(begun),
+            *past,
+        ]
 
     return Child(
         "The demo shop",
