@@ -151,6 +151,7 @@ def shown(event: Recorded) -> dict[str, Any]:
         "id": event.id, "type": event.type, "source": event.source, "stream": event.stream,
         "data": data, "time": event.time // 1000, "kind": event.kind,
         "correlation": event.correlation, "causation": event.causation, "channel": event.channel,
-        "partition": event.partition, "offset": event.offset, "key": event.key, "position": event.position,
+        "partition": event.partition, "offset": event.offset, "key": event.key,
+        "position": event.position,
         "version": version if isinstance(version, int) else 1, "metadata": headers,
     }  # fmt: skip
