@@ -8,10 +8,12 @@ from typing import Any, Literal
 
 import msgspec
 
-Kind = Literal["event", "command", "response", "delivery", "progress"]
-KINDS: tuple[str, ...] = ("event", "command", "response", "delivery", "progress")
+Kind = Literal["event", "command", "response", "delivery", "progress", "span"]
+KINDS: tuple[str, ...] = ("event", "command", "response", "delivery", "progress", "span")
 OUTCOMES: tuple[str, ...] = ("received", "handled", "failed", "dead_lettered", "skipped")
+EVIDENCE = frozenset({"acked", "span", "offset"})  # of a report; else it is somebody's word
 FAILURES = frozenset({"failed", "dead_lettered"})  # outcomes that count as a failure
+OTLP = "otlp"  # the tap of what was made from spans
 NAME_MAX = 1024  # bytes of UTF-8 in an id, type, source, stream, correlation, channel or key
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,7 +27,9 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     none. `time` is microseconds since 1970 UTC, None when the producer gave no time.
 
     A delivery is an envelope of kind "delivery": `type` is its outcome, `source` the subscriber,
-    and `cause` or `causation` names the event that was delivered.
+    and `cause` or `causation` names the event that was delivered. A span is what a service did on
+    the way, `type` its name. Both, and all that a tap of spans made, belong to the correlation of
+    their cause where they name none.
     """
 
     type: str
@@ -46,6 +50,11 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     content_type: str = "application/json"
     data: bytes = b""  # exactly as received
     metadata: bytes = b""  # a JSON object: headers and extension attributes; b"" for none
+
+
+def inherits(kind: str, tap: str) -> bool:
+    """Return whether an event without a correlation id takes that of its cause."""
+    return kind == "delivery" or kind == "span" or tap == OTLP
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True, gc=False):

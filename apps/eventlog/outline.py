@@ -18,4 +18,4 @@ class Outline(NamedTuple):
     stream: int | None = None  # number of the stream
     revision: int | None = None
     lost: bool = False  # names a cause that is not in the log
-    data: bytes | None = None  # of deliveries alone
+    data: bytes | None = None  # of deliveries and spans alone

@@ -8,7 +8,14 @@ from typing import Any
 
 import msgspec
 
-from apps.eventlog.envelope import Recorded, Undecodable, is_json, isoformat, microseconds
+from apps.eventlog.envelope import (
+    EVIDENCE,
+    Recorded,
+    Undecodable,
+    is_json,
+    isoformat,
+    microseconds,
+)
 
 HARMLESS = {"text/plain", "application/octet-stream", "application/x-protobuf",
             "application/protobuf", "application/avro", "application/msgpack"}  # fmt: skip
@@ -162,7 +169,7 @@ def delivery(report: Recorded) -> Delivery:
         subscriber=report.source,
         attempt=attempt if isinstance(attempt, int) and not isinstance(attempt, bool) else 1,
         outcome=report.type,
-        evidence="reported",
+        evidence=evidence if (evidence := str(told.get("evidence"))) in EVIDENCE else "reported",
         earliest=isoformat(latest if started is None else started),
         latest=isoformat(latest),
         started_at=None if started is None else isoformat(started),

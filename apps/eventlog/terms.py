@@ -47,7 +47,7 @@ FIELDS = {
         Field("data", "json", EQUALITY + ORDER, "value in the data, for example data.total>100"),
         Field("handled-by", "handled", (":", "="), "subscriber, or subscriber/outcome"),
         Field("at", "moment", (":", "=", *ORDER), "position, time or range: 14:30..14:32"),
-        Field("kind", "name", EQUALITY, "event, command, response, delivery or progress"),
+        Field("kind", "name", EQUALITY, "event, command, response, delivery, progress or span"),
         Field("outcome", "name", EQUALITY, "deliveries that ended so"),
         Field("subscriber", "name", EQUALITY, "deliveries to this subscriber"),
         Field("id", "text", EQUALITY, "the producer's id"),

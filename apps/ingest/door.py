@@ -1,7 +1,8 @@
-"""The HTTP door: POST /v1/events and /v1/deliveries, a lean ASGI application beside Django.
+"""The HTTP door: POST /v1/events, /v1/deliveries and /v1/traces, a lean ASGI application.
 
-Django's stack costs some two milliseconds a request; this costs a tenth. The order of checks is
-that of their price: address, method, key, rate, what the headers say, and only then the body.
+It stands beside Django, whose stack costs some two milliseconds a request; this costs a tenth. The
+order of checks is that of their price: address, method, key, rate, what the headers say, and only
+then the body.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from apps.ingest.answers import Report
 from apps.ingest.decode import Limits
 from apps.ingest.failpoints import reached
 from apps.ingest.incoming import Gone, Held, Incoming, Receive, too_big
+from apps.ingest.otlp import answers as otlp
+from apps.ingest.otlp import spans, wire
 from apps.ingest.problems import Problem, Refused
 from apps.ingest.rates import Rates
 from apps.ingest.writer import queue
@@ -33,6 +36,9 @@ from apps.ingest.writer.waiting import unavailable
 BODY_S = 30  # for a whole body that is not a stream of lines
 WHOLE = "evdebug.whole"  # the server's word that the body came with the headers
 IN_A_THREAD = 512 * 1024  # bytes from which decoding would hold up the other requests
+SPANS_IN_A_THREAD = 64 * 1024
+AT_ONCE = 5000  # records of spans in one commit
+TRACES = "/v1/traces"
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _asking = ThreadPoolExecutor(2, thread_name_prefix="ingest-keys")
@@ -88,37 +94,35 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
     except Gone:
         return
     figures.answered(status)
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [
-                (b"content-type", b"application/json"),
-                (b"content-length", b"%d" % len(body)),
-                *headers,
-            ],
-        }
-    )
+    if not (headers and headers[0][0] == b"content-type"):
+        headers = [(b"content-type", b"application/json"), *headers]
+    headers = [*headers, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
 async def _answer(scope: dict[str, Any], receive: Receive) -> tuple[int, answers.Headers, bytes]:
+    if scope["path"] == TRACES:
+        form = otlp.form([v for name, v in scope["headers"] if name == b"content-type"])
+        good, bad = form.good, form.bad
+    else:
+        good, bad = answers.good, answers.bad
     try:
         report = await _take(scope, receive)
         figures.taken(report)
-        return answers.good(report)
+        return good(report)
     except Refused as refused:
-        return answers.bad(refused)
+        return bad(refused)
     except AccessError as error:
-        return answers.bad(Refused(error.status, error.code, str(error)))
+        return bad(Refused(error.status, error.code, str(error)))
     except LogUnavailable:
-        return answers.bad(unavailable("the database cannot be asked now"))
+        return bad(unavailable("the database cannot be asked now"))
 
 
 async def _take(scope: dict[str, Any], receive: Receive) -> Report:
     door = DOORS.get(scope["path"])
-    if door is None:
-        there = " and ".join(DOORS)
+    if door is None and scope["path"] != TRACES:
+        there = ", ".join([*DOORS, TRACES])
         raise Refused(404, "not_found", f"there is no such door; there are {there}")
     if scope["method"] != "POST":
         raise Refused(405, "method_not_allowed", "events are sent with POST", allow="POST")
@@ -126,6 +130,8 @@ async def _take(scope: dict[str, Any], receive: Receive) -> Report:
     grant = await _key(said.keys)
     RATES.take(grant.key_id)
     queue.check()
+    if door is None:
+        return await _take_spans(grant.timeline, said, receive)
     mode = media.mode(door.is_report, tuple(said.types), said.attributes, empty=True)
     decoder = bodies.decoder(said.encodings)
     if mode == "lines":
@@ -140,6 +146,31 @@ async def _take(scope: dict[str, Any], receive: Receive) -> Report:
     with HELD.hold() as hold:
         body = await Incoming(receive, decoder).whole(settings.MAX_BODY, hold, within=BODY_S)
         return await _read(grant.timeline, door, said, mode, body)
+
+
+async def _take_spans(timeline: int, said: Said, receive: Receive) -> Report:
+    """Store the spans of a request. Sent again, those that were stored are not stored twice."""
+    otlp.check(said.types)
+    if said.length > settings.MAX_BODY:
+        raise too_big(settings.MAX_BODY)
+    with HELD.hold() as hold:
+        incoming = Incoming(receive, bodies.decoder(said.encodings))
+        body = await incoming.whole(settings.MAX_BODY, hold, within=BODY_S)
+        reached("received")
+        read = partial(_spans, body, otlp.form(said.types).content_type)
+        large = len(body) > SPANS_IN_A_THREAD
+        made, problems = await asyncio.to_thread(read) if large else read()
+        report = Report(rejected=len(problems), problems=problems, positions=None)
+        for at in range(0, len(made), AT_ONCE):
+            stored = await hand_in(timeline, made[at : at + AT_ONCE])
+            report.stored += stored.stored
+            report.duplicates += stored.duplicates
+            report.rejected += len(stored.problems)
+        return report
+
+
+def _spans(body: bytes, form: str) -> tuple[list[Envelope], list[Problem]]:
+    return spans.records(wire.spans(body, form), largest=LIMITS.event)
 
 
 async def _read(timeline: int, door: Door, said: Said, mode: media.Mode, body: bytes) -> Report:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
+
+import msgspec
 
 from apps.eventlog.envelope import Envelope
 from apps.ingest import cloudevents, decode, plain
 from apps.ingest.bodies import Inflate, Lines, Plain
 from apps.ingest.jobs import Rejected, rejected
 from apps.ingest.mapping import mapped
+from apps.ingest.otlp import spans, wire
 from apps.ingest.problems import Invalid, Problem, Refused
 from apps.ingest.split import elements_of, members_of, utf8
 
@@ -85,10 +89,14 @@ def blocks(path: str, source: BinaryIO, form: Form) -> Iterator[Block]:
     raises  Unreadable
     """
     origin, number, block = Path(path).name, 0, Block()
+    of_spans = form.name == "otlp"
     try:
-        for raw, read in _lines(path, source, form):
+        for raw, read in _documents(path, source, form) if of_spans else _lines(path, source, form):
             number += 1
-            _add(block, form.take(raw, origin, number), raw, origin, number)
+            if of_spans:
+                _add_spans(block, raw, origin, number, form.limits)
+            else:
+                _add(block, form.take(raw, origin, number), raw, origin, number)
             block.read = read
             if block.full:
                 yield block
@@ -111,6 +119,60 @@ def _add(
     elif item is not None:
         size = getattr(raw, "size", len(raw))
         block.rejects.append(rejected(raw, item, origin=origin, line=number, size=size))
+
+
+def _add_spans(block: Block, raw: bytes, origin: str, number: int, limits: decode.Limits) -> None:
+    """Add what the spans of one request are; its number stands for the line of each of them."""
+    if decode.is_blank(raw):
+        return
+    block.size += len(raw)
+    problems: list[Problem] = []
+    try:
+        found = wire.spans(raw, wire.JSON if raw.lstrip()[:1] == b"{" else wire.PROTOBUF)
+        envelopes, problems = spans.records(found, largest=limits.event)
+        block.envelopes += envelopes
+        block.numbers += [number] * len(envelopes)
+    except Refused as refused:
+        problems = [Problem(number - 1, refused.code, refused.detail)]
+    block.rejects += [rejected(raw, p, origin=origin, line=number) for p in problems]
+
+
+def _documents(path: str, source: BinaryIO, form: Form) -> Iterator[tuple[bytes, int]]:
+    """Yield the requests of a file with their end in it: one a line, or else the file is one."""
+    pieces = _pieces(path, source)
+    first, read = next(pieces, (b"", 0))
+    start = first.lstrip()
+    line = start.partition(b"\n")[0]
+    if start[:1] == b"[":
+        yield from _elements(path, first, pieces, read)
+    elif start[:1] == b"{" and (len(line) < len(start) or len(first) < PIECE) and _is_json(line):
+        lines = Lines(max(form.limits.event, ARRAY))
+        for piece, so_far in chain([(first, read)], pieces):
+            read = so_far
+            for each in lines.feed(piece):
+                yield each, read
+        for each in lines.end():
+            yield each, read
+    elif first:
+        yield _all(path, first, pieces), read
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+def _all(path: str, first: bytes, rest: Iterator[tuple[bytes, int]]) -> bytes:
+    held, size = [first], len(first)
+    for piece, _ in rest:
+        held.append(piece)
+        size += len(piece)
+        if size > ARRAY:
+            raise Unreadable(f"{path} is one request of more than {ARRAY} bytes; write one a line")
+    return b"".join(held)
 
 
 def _lines(path: str, source: BinaryIO, form: Form) -> Iterator[tuple[bytes, int]]:

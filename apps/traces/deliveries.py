@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from apps.eventlog.envelope import microseconds
+from apps.eventlog.envelope import EVIDENCE, microseconds
 from apps.eventlog.outline import Outline
 from apps.traces.tree import Tree
 
 REPORTED, INFERRED, NONE = "reported", "inferred", "none"
+SPAN, ACKED = "span", "acked"
 UNKNOWN = "unknown"  # the outcome nobody knows
 ERROR_MAX = 2000  # characters
 
@@ -21,7 +22,7 @@ class Delivery(NamedTuple):
     """One attempt to hand an event to a subscriber. Times are microseconds, None when not known.
 
     outcome   received, handled, failed, dead_lettered, skipped, or unknown
-    evidence  reported, inferred (from an effect), none
+    evidence  reported, span, acked, offset, inferred (from an effect), none
     earliest, latest  between which the outcome came about
     """
 
@@ -36,6 +37,7 @@ class Delivery(NamedTuple):
     started: int | None = None
     finished: int | None = None
     error: str = ""
+    group: str = ""  # of consumers, where a service listens in several
 
     @property
     def took(self) -> int | None:
@@ -50,6 +52,8 @@ class _Report(msgspec.Struct):
     started_at: str | None = None
     finished_at: str | None = None
     error: str | None = None
+    evidence: str = ""
+    group: str = ""
 
 
 _decode = msgspec.json.Decoder(_Report).decode
@@ -64,15 +68,16 @@ def reported(event: int, reports: Iterable[Outline]) -> list[Delivery]:
     """Return the deliveries that `reports` of one event tell of, in order of their last report.
 
     "received" and what came of it are one delivery, and so are the failure and the dead letter of
-    one attempt. Two reports that an attempt was handled are two deliveries.
+    one attempt, and a span and the acknowledgement that followed. Two reports that an attempt was
+    handled are two deliveries.
     """
     made: list[Delivery] = []
-    open_at: dict[tuple[str, int], int] = {}
+    open_at: dict[tuple[str, int, str], int] = {}
     for report in reports:
         new = _one(event, report)
-        key = (service(new.subscriber), new.attempt)
+        key = (service(new.subscriber), new.attempt, new.group)
         index = open_at.get(key)
-        if index is not None and _goes_on(made[index].outcome, new.outcome):
+        if index is not None and _goes_on(made[index], new):
             made[index] = _joined(made[index], new)
         else:
             open_at[key] = len(made)
@@ -85,16 +90,18 @@ def _one(event: int, report: Outline) -> Delivery:
         told = _decode(report.data or b"{}")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         told = _Report()
-    started, finished = _time(told.started_at), _time(told.finished_at)
+    started, finished = moment(told.started_at), moment(told.finished_at)
     latest = finished if finished is not None else report.time
     return Delivery(
-        event, report.source, told.attempt, report.type, REPORTED, report.position,
+        event, report.source, told.attempt, report.type,
+        told.evidence if told.evidence in EVIDENCE else REPORTED, report.position,
         started if started is not None else latest, latest, started, finished,
-        (told.error or "")[:ERROR_MAX],
+        (told.error or "")[:ERROR_MAX], told.group[:ERROR_MAX],
     )  # fmt: skip
 
 
-def _time(text: str | None) -> int | None:
+def moment(text: str | None) -> int | None:
+    """Return a time with its zone as microseconds, None for anything else."""
     if not text:
         return None
     try:
@@ -104,12 +111,34 @@ def _time(text: str | None) -> int | None:
         return None
 
 
-def _goes_on(before: str, now: str) -> bool:
-    return before == "received" or (before, now) == ("failed", "dead_lettered")
+def _goes_on(before: Delivery, now: Delivery) -> bool:
+    if before.outcome == "received" or (before.outcome, now.outcome) == ("failed", "dead_lettered"):
+        return True
+    if now.evidence == ACKED:
+        return before.evidence != ACKED
+    return _late(before, now)
+
+
+def _late(before: Delivery, now: Delivery) -> bool:
+    """Return whether `now` tells of the receipt of what was handled: spans come in any order."""
+    return (
+        now.outcome == "received" and now.evidence == before.evidence == SPAN
+        and (now.started or 0) <= (before.started or 0)
+    )  # fmt: skip
 
 
 def _joined(before: Delivery, now: Delivery) -> Delivery:
+    if _late(before, now) and before.outcome != "received":
+        earliest = min(t for t in (before.earliest, now.earliest) if t is not None)
+        return before._replace(earliest=earliest)
+    if now.evidence == ACKED and before.outcome != "received":
+        outcome = before.outcome if now.outcome in ("handled", "received") else now.outcome
+        return before._replace(
+            outcome=outcome, evidence=ACKED, position=now.position, error=now.error or before.error
+        )
     started = before.started if before.started is not None else now.started
+    if before.evidence == now.evidence == SPAN:
+        started = now.started  # a span of receiving ends before the handling begins
     if before.outcome == "received" and started is None:
         started = before.latest
     earliest = min(t for t in (before.earliest, now.earliest, now.latest) if t is not None)
@@ -154,9 +183,23 @@ def of_tree(tree: Tree) -> dict[int, list[Delivery]]:
         found[position] = reported(position, reports)
     for position, children in tree.children.items():
         known = found.get(position, [])
+        if any(d.outcome == "received" and d.evidence == SPAN for d in known):
+            known = found[position] = [_handled(d, tree, children) for d in known]
         told = {d.subscriber for d in known}
         if all(events[c].source.removeprefix("/") in told for c in children):
             continue
         if more := inferred(events[position], (events[c] for c in children), known):
             found[position] = known + more
     return found
+
+
+def _handled(d: Delivery, tree: Tree, children: Iterable[int]) -> Delivery:
+    """Return a delivery that a span saw received as handled, if something was published then.
+
+    pika's instrumentation, for one, calls it receiving when it runs the handler.
+    """
+    if d.outcome != "received" or d.evidence != SPAN or d.started is None:
+        return d
+    name = service(d.subscriber)
+    theirs = (tree.events[c] for c in children if service(tree.events[c].source) == name)
+    return d._replace(outcome="handled") if any(e.time >= d.started for e in theirs) else d

@@ -1,6 +1,7 @@
 """What the reader derived from the log: one row per trace, and what is usual of each kind.
 
-Deliveries and links are not copied: the log's own indexes by cause and by correlation find them.
+Deliveries are not copied, nor is the link from a cause to its effect: the log's own indexes by
+cause and by correlation find them, both ways. What they cannot tell are further causes.
 """
 
 from __future__ import annotations
@@ -65,3 +66,26 @@ class Subscriber(models.Model):
     name = models.CharField(max_length=1024)
     first = models.BigIntegerField(help_text="Position of the first report of a delivery to it.")
     last = models.BigIntegerField()
+
+
+class Link(models.Model):
+    """A delivery or span that is joined with others: what one caused, all caused.
+
+    A span with several causes, such as a batch of messages in hand or a producer with span links,
+    has a record for each. From a cause the log finds its record, this table the others; from an
+    effect the other way round.
+    """
+
+    pk = models.CompositePrimaryKey("timeline", "digest", "position")
+    timeline = models.BigIntegerField()
+    digest = models.BigIntegerField(help_text="Of the group's name.")
+    position = models.BigIntegerField()
+
+
+class TraceId(models.Model):
+    """Where a trace of OpenTelemetry begins: the first record made of one of its spans."""
+
+    pk = models.CompositePrimaryKey("timeline", "digest")
+    timeline = models.BigIntegerField()
+    digest = models.BigIntegerField(help_text="Of the trace id.")
+    position = models.BigIntegerField()

@@ -87,7 +87,7 @@ def _twice(tree: Tree, delivered: Delivered, data: Data) -> list[Problem]:
     for position, deliveries in delivered.items():
         event = tree.events[position]
         for name, theirs in _by_subscriber(deliveries).items():
-            handled = [d for d in theirs if d.outcome == "handled"]
+            handled = _repeated(theirs)
             if len(handled) < 2:
                 continue
             changed, focus = _changed_twice(tree, position, name, data)
@@ -97,6 +97,15 @@ def _twice(tree: Tree, delivered: Delivered, data: Data) -> list[Problem]:
                 f"{_again(handled)}{changed}", focus,
             ))  # fmt: skip
     return found
+
+
+def _repeated(theirs: Sequence[Delivery]) -> list[Delivery]:
+    """Return those that were handled, in the group of consumers that did so most often."""
+    by_group: dict[str, list[Delivery]] = {}
+    for d in theirs:
+        if d.outcome == "handled":
+            by_group.setdefault(d.group, []).append(d)
+    return max(by_group.values(), key=len, default=[])
 
 
 def _again(handled: Sequence[Delivery]) -> str:

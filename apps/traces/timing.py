@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from apps.eventlog.outline import Outline
-from apps.traces.deliveries import Delivery, service
+from apps.traces.deliveries import Delivery, moment, service
 from apps.traces.tree import Tree
 
+ERROR = 2  # the status of a span that failed
 ROUNDS = 4  # passes over the edges; clocks that disagree in circles are left as they are
 
 
@@ -39,6 +42,41 @@ class Step(NamedTuple):
     def handled(self) -> int | None:
         """From the receipt to the event's publication."""
         return None if self.received is None else self.published - self.received
+
+
+class Told(NamedTuple):
+    """What a span says of itself. Times are microseconds."""
+
+    start: int
+    end: int
+    error: str
+
+
+class _Status(msgspec.Struct):
+    code: int = 0
+    message: str = ""
+
+
+class _Span(msgspec.Struct):
+    start: str = ""
+    end: str = ""
+    status: _Status | None = None
+
+
+_decode = msgspec.json.Decoder(_Span).decode
+
+
+def of_span(span: Outline) -> Told:
+    """Return when a span began and ended, and why it failed, "" where it did not."""
+    try:
+        told = _decode(span.data or b"{}")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        told = _Span()
+    start, end = moment(told.start), moment(told.end)
+    start = span.time if start is None else start
+    failed = told.status is not None and told.status.code == ERROR
+    error = (told.status.message or "error") if failed and told.status else ""
+    return Told(start, start if end is None else end, error)
 
 
 def skews(tree: Tree, delivered: Mapping[int, Sequence[Delivery]]) -> dict[str, int]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from apps.eventlog.outline import Outline
+from apps.traces.carried import LINK, Carried
 
 
 @dataclass(slots=True)
@@ -20,6 +21,8 @@ class Tree:
     lost     events whose cause is not in the log
     foreign  events whose cause is in the log but not of this trace -> that cause
     loops    edges (cause, effect) that would close a circle; the effect is a root
+    reports  what was reported of an event's deliveries
+    spans    what services did on account of an event, in order of time
     """
 
     events: dict[int, Outline] = field(default_factory=dict)
@@ -34,6 +37,8 @@ class Tree:
     loops: list[tuple[int, int]] = field(default_factory=list)
     reports: dict[int, list[Outline]] = field(default_factory=dict)
     stray: list[Outline] = field(default_factory=list)  # deliveries of events that are not here
+    spans: dict[int, list[Outline]] = field(default_factory=dict)
+    around: list[Outline] = field(default_factory=list)  # spans that descend from no event
 
     @property
     def root(self) -> Outline | None:
@@ -70,46 +75,67 @@ def assemble(
     """
     tree = Tree()
     events = tree.events
+    carriers: dict[int, Outline] = {}  # deliveries and spans: what they cause, their cause causes
     for outline in sorted(outlines):
         if upto is not None and outline.position > upto:
             break
-        if outline.kind == "delivery":
-            if outline.cause is None:
-                tree.stray.append(outline)
-            else:
-                tree.reports.setdefault(outline.cause, []).append(outline)
+        if outline.kind in ("delivery", "span"):
+            carriers[outline.position] = outline
         elif outline.kind != "progress":
             events[outline.position] = outline
-    for cause in [c for c in tree.reports if c not in events]:
-        tree.stray += tree.reports.pop(cause)
-    _hang(tree, links or {}, upto)
+    carried = Carried(carriers, events)
+    _sort(tree, carried)
+    _hang(tree, links or {}, upto, carried)
     _walk(tree)
     return tree
 
 
-def _hang(tree: Tree, links: Mapping[int, Iterable[int]], upto: int | None) -> None:
+def _sort(tree: Tree, carried: Carried) -> None:
+    """Put each delivery and each span to the event it is about."""
+    for position, outline in carried.carriers.items():
+        if outline.type == LINK and outline.kind == "span":
+            continue
+        cause = outline.cause
+        about = cause if cause in tree.events else next(iter(carried.sources(position)), None)
+        if outline.kind == "delivery":
+            if about is None:
+                tree.stray.append(outline)
+            else:
+                tree.reports.setdefault(about, []).append(outline)
+        elif about is None:
+            tree.around.append(outline)
+        else:
+            tree.spans.setdefault(about, []).append(outline)
+    for spans in (tree.around, *tree.spans.values()):
+        spans.sort(key=lambda o: (o.time, o.position))
+
+
+def _hang(
+    tree: Tree, links: Mapping[int, Iterable[int]], upto: int | None, carried: Carried
+) -> None:
     events = tree.events
-    told = {r.position: cause for cause, reports in tree.reports.items() for r in reports}
+    plain = not links and not carried.joined
     for position, event in events.items():
-        # The effect of a delivery is that of the event delivered.
-        cause = told.get(event.cause, event.cause) if event.cause is not None else None
-        if not links and cause in events and cause is not None:  # nearly always
+        cause = event.cause
+        if plain and cause in events and cause is not None:  # nearly always
             tree.parent[position] = cause
             tree.children.setdefault(cause, []).append(position)
             tree.edges.append((cause, position))
             continue
+        found = [] if cause is None else [cause] if cause in events else carried.sources(cause)
         further = [c for c in links.get(position, ()) if c in events] if links else []
-        unique = dict.fromkeys([cause, *further] if cause in events else further)
-        causes = [c for c in unique if c is not None]
+        causes = list(dict.fromkeys([*found, *further]))
         if causes:
             tree.parent[position] = causes[0]
             tree.children.setdefault(causes[0], []).append(position)
             tree.edges += [(c, position) for c in causes]
             continue
         tree.roots.append(position)
-        if event.cause is not None and (upto is None or event.cause <= upto):
-            tree.foreign[position] = event.cause
-        elif event.lost or event.cause is not None:
+        if cause is not None and cause in carried.carriers:
+            continue  # it begins with a span, or a delivery of what nobody recorded
+        if cause is not None and (upto is None or cause <= upto):
+            tree.foreign[position] = cause
+        elif event.lost or cause is not None:
             tree.lost.add(position)
 
 

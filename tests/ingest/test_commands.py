@@ -23,6 +23,7 @@ from apps.ingest import queries
 from tests.conftest import Log
 from tests.factories import delivery, envelope
 from tests.ingest.hostile import event
+from tests.ingest.otlp.making import as_json, as_protobuf, request, span
 
 pytestmark = pytest.mark.django_db
 
@@ -151,12 +152,35 @@ def test_a_mapping(run: Run, slug: str) -> None:
     assert stored.time == 1_778_587_200_000_000
 
 
+SPANS = request(("web", [span(1, 2, "producer", messaging__destination__name="orders")]))
+
+
+@pytest.mark.parametrize(
+    "file",
+    [as_json(SPANS), as_json(SPANS) + b"\n{}\n", json.dumps(SPANS, indent=1).encode(),
+     b"[" + as_json(SPANS) + b"]", as_protobuf(SPANS), gzip.compress(as_protobuf(SPANS))],
+    ids=["json", "lines", "indented", "array", "protobuf", "gzip"],
+)  # fmt: skip
+def test_spans_from_a_file(run: Run, slug: str, file: bytes) -> None:
+    run("import", slug, "-", "--format", "otlp", stdin=file)
+
+    assert run.counts == counts(received=1, stored=1, head=1)
+    (stored,) = log.read(log.line(slug))
+    assert (stored.type, stored.source, stored.tap) == ("orders", "web", "otlp")
+
+
+def test_a_line_that_is_no_request_of_spans_is_kept(run: Run, slug: str) -> None:
+    run("import", slug, "-", "--format", "otlp", stdin=as_json(SPANS) + b'\n{"resourceSpans":1}')
+    assert run.counts == counts(received=2, stored=1, rejected=1, head=1)
+    assert run.code == 1
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["nothing", "-"], "No system is called 'nothing'"),
         (["{slug}", "/no/such/file"], "/no/such/file: No such file"),
-        (["{slug}", "-", "--format", "otlp"], "OTLP"),
+        (["{slug}", "-", "--format", "otlp", "--map", "type=a"], "--map is for plain events"),
         (["{slug}", "-", "--format", "xml"], "xml"),
         (["{slug}", "-", "--map", "type"], "name=path"),
         (["{slug}", "-", "--map", "colour=x"], "colour"),

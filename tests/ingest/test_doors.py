@@ -164,7 +164,7 @@ def test_errors(system: System) -> None:
         assert answer.status == 405
         assert answer.headers["allow"] == "POST"
         assert method == "HEAD" or answer.code == "method_not_allowed"
-    for path in ("/v1/traces", "/v1/", "/v1/events/", "/v1/eventsX", "/v1/../v1/nothing"):
+    for path in ("/v1/trace", "/v1/", "/v1/events/", "/v1/eventsX", "/v1/../v1/nothing"):
         answer = send(system, [], path=path)
         assert (answer.status, answer.code) == (404, "not_found")
 

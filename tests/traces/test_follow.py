@@ -13,7 +13,7 @@ from apps.eventlog.envelope import Envelope
 from apps.eventlog.places import Line
 from apps.eventlog.queries import log
 from apps.traces.commands.follow import catch_up, checkpoint, feed, rebuild
-from apps.traces.models import Figure, Subscriber, Trace
+from apps.traces.models import Figure, Link, Subscriber, Trace
 from tests.factories import NOON, delivery, envelope
 
 pytestmark = pytest.mark.django_db
@@ -26,6 +26,7 @@ def history(random: Random, size: int) -> list[Envelope]:
         near = random.choice([random.randrange(size), max(0, n - 2)])
         cause = random.choice(["", f"e{near}", f"e{near}", "never"])
         correlation = random.choice(["", "a", "b", "c"])
+        spanned = {"kind": "span", "data": random.choice([b"{}", b'{"joined":"g"}'])}
         at = NOON + n * 1000 + random.randrange(-3000, 3000)
         if random.random() < 0.4 and cause:
             made.append(delivery(
@@ -36,6 +37,7 @@ def history(random: Random, size: int) -> list[Envelope]:
             made.append(envelope(
                 id=f"e{n}", causation=cause, correlation=correlation, time=at,
                 type=random.choice(["A", "B", "C"]), source=random.choice(["/x", "/y"]),
+                **(spanned if random.random() < 0.2 else {}),
             ))  # fmt: skip
     return made
 
@@ -51,6 +53,7 @@ def derived(line: Line) -> Any:
         ),
         sorted(figures.values_list("digest", "kind", "key", "count")),
         sorted(subscribers.values_list("name", "first", "last")),
+        sorted(Link.objects.values_list("timeline", "digest", "position")),
     )  # fmt: skip
 
 

@@ -28,9 +28,10 @@ def graphs(draw: st.DrawFn) -> tuple[list[Outline], dict[int, list[int]]]:
     """Draw events that may cause themselves, each other, or be caused by what is not here."""
     size = draw(st.integers(0, 14))
     causes = st.none() | st.integers(1, size + 3)
-    kinds = st.sampled_from(["event", "event", "event", "delivery", "progress"])
+    kinds = st.sampled_from(["event", "event", "event", "delivery", "span", "progress"])
+    data = st.sampled_from([b"{}", b"{}", b'{"joined":"a"}', b'{"joined":"b"}'])
     made = [
-        event(n, draw(causes), kind=draw(kinds), lost=draw(st.booleans()), data=b"{}")
+        event(n, draw(causes), kind=draw(kinds), lost=draw(st.booleans()), data=draw(data))
         for n in range(1, size + 1)
     ]
     links = draw(
@@ -41,20 +42,42 @@ def graphs(draw: st.DrawFn) -> tuple[list[Outline], dict[int, list[int]]]:
     return made, links
 
 
+def sources(there: dict[int, Outline], start: int | None) -> list[int]:
+    """Return the events that something names as its cause, through deliveries and spans."""
+    found: list[int] = []
+    seen: set[int] = set()
+
+    def look(p: int | None) -> None:
+        if p not in there or p in seen or p is None:
+            return
+        seen.add(p)
+        here = there[p]
+        if here.kind == "event":
+            found.append(p)
+        elif here.kind != "progress":
+            joined = [
+                q for q, o in sorted(there.items())
+                if here.data != b"{}" and o.data == here.data and o.kind in ("delivery", "span")
+            ]  # fmt: skip
+            members = [p, *(q for q in joined if q != p)]
+            seen.update(members)
+            for q in members:
+                look(there[q].cause)
+
+    look(start)
+    return found
+
+
 def reference(
     outlines: list[Outline], links: dict[int, list[int]], upto: int
 ) -> tuple[dict[int, int | None], set[tuple[int, int]]]:
     """Return each event's place below another one, and all edges, the slow way."""
     there = {o.position: o for o in outlines if o.position <= upto}
-    events = {p: o for p, o in there.items() if o.kind not in ("delivery", "progress")}
+    events = {p: o for p, o in there.items() if o.kind not in ("delivery", "span", "progress")}
     edges: set[tuple[int, int]] = set()
     parent: dict[int, int | None] = {}
     for p, o in events.items():
-        cause = o.cause
-        told = there.get(cause) if cause is not None else None
-        if told is not None and told.kind == "delivery" and told.cause in events:
-            cause = told.cause
-        causes = [c for c in [cause, *links.get(p, [])] if c in events]
+        causes = [c for c in [*sources(there, o.cause), *links.get(p, [])] if c in events]
         edges |= {(c, p) for c in causes if c is not None}
         parent[p] = causes[0] if causes else None
     for p in sorted(events):

@@ -14,7 +14,7 @@ from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, 
 from apps.eventlog import seen, store
 from apps.eventlog.commands import names, remember, resolve
 from apps.eventlog.commands.repeats import Repeats
-from apps.eventlog.envelope import Envelope
+from apps.eventlog.envelope import Envelope, inherits
 from apps.eventlog.errors import LogUnavailable, UnknownTimeline, WrongRevision
 from apps.eventlog.memory import Memory
 from apps.eventlog.places import BITS, MASK, Line
@@ -180,7 +180,7 @@ class Batch:
                 stream = streams[e.stream]
                 revision = revisions[stream] = revisions.get(stream, -1) + 1
             correlation = known[e.correlation] if e.correlation else None
-            if correlation is None and cause is not None and e.kind == "delivery":
+            if correlation is None and cause is not None and inherits(e.kind, e.tap):
                 correlation = self.causes.correlation(cause, envelopes, correlations)
             add(correlation)
             at = now if e.time is None else e.time

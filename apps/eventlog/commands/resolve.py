@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from apps.eventlog import seen, store
 from apps.eventlog.commands import lookup, remember
-from apps.eventlog.envelope import Envelope
+from apps.eventlog.envelope import Envelope, inherits
 from apps.eventlog.memory import Memory
 from apps.eventlog.places import Segment, place, position
 
@@ -56,7 +56,7 @@ class Causes:
             causes.append(cause)
             if cause is None:
                 self._waiting.append((index, key[0], e))
-        if any(e.kind == "delivery" for e in envelopes):
+        if any(inherits(e.kind, e.tap) for e in envelopes):
             self._load_correlations({c for c in causes if c is not None})
         return causes
 
@@ -193,8 +193,8 @@ class Causes:
             remember.know_lanes(self.row.system, self.memory, {row[3] for row in waiting})
             for effect, digest, source, lane in waiting:
                 if (cause := self._from(arrived[digest], source)) is not None:
-                    delivery = self.memory.strings[lane][0] == "delivery"
-                    inherited = cause[CORRELATION] if delivery else None
+                    kind, *_, tap, _ = self.memory.strings[lane]
+                    inherited = cause[CORRELATION] if inherits(kind, tap) else None
                     done.append((position(cause[0]), inherited, effect))
         store.execute_many(
             "UPDATE eventlog_event SET cause = %s, correlation_id = COALESCE(correlation_id, %s)"

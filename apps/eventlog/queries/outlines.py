@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from apps.eventlog import store
+from apps.eventlog import seen, store
+from apps.eventlog.envelope import OTLP
 from apps.eventlog.outline import Outline
 from apps.eventlog.places import Line, position
 from apps.eventlog.queries.lanes import lanes_of
 
+SPAN = re.compile(r"[0-9a-f]{32}-[0-9a-f]{16}(?:@[0-9]+)?")
 CHAIN = 200_000  # causes or effects followed at most
 
 _SELECT = (
@@ -211,9 +214,26 @@ def _outlines(line: Line, where: str, parameters: Sequence[Any]) -> list[Outline
     ]  # fmt: skip
 
 
+def span_ids(line: Line, *, after: int, upto: int) -> list[tuple[int, str]]:
+    """Return (position, id) of what spans made of the log with after < position <= upto."""
+    lanes = store.fetch(
+        "SELECT id FROM eventlog_lane WHERE system_id = %s AND tap = %s", [line.system, OTLP]
+    )
+    found: list[tuple[int, str]] = []
+    for part in line.within(after, upto) if lanes else ():
+        rows = store.fetch(
+            "SELECT place, event_id FROM eventlog_event WHERE place > %s AND place <= %s"
+            f" AND lane_id IN ({','.join(str(lane) for (lane,) in lanes)}) ORDER BY place",
+            [part.low, part.high],
+        )
+        found += [(position(key), seen.unpack_id(bytes(packed))) for key, packed in rows]
+    return found
+
+
 def _report_lanes(line: Line) -> list[int]:
     rows = store.fetch(
-        "SELECT id FROM eventlog_lane WHERE system_id = %s AND kind = 'delivery'", [line.system]
+        "SELECT id FROM eventlog_lane WHERE system_id = %s AND kind IN ('delivery', 'span')",
+        [line.system],
     )
     return [lane for (lane,) in rows]
 
@@ -221,6 +241,9 @@ def _report_lanes(line: Line) -> list[int]:
 def _waiting(places: Sequence[int]) -> set[int]:
     found: set[int] = set()
     for clause, values in store.among(places):
-        rows = store.fetch(f"SELECT place FROM eventlog_waiting WHERE place {clause}", values)
-        found.update(place for (place,) in rows)
+        rows = store.fetch(
+            f"SELECT place, causation FROM eventlog_waiting WHERE place {clause}", values
+        )
+        # A span that was not sampled is no cause that was lost.
+        found.update(place for place, causation in rows if not SPAN.fullmatch(causation))
     return found

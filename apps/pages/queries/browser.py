@@ -17,7 +17,7 @@ from apps.pages.words import visible
 
 PAGE = 60
 OUTCOMES = {"dead_lettered": "dead-lettered", "skipped": "skipped as duplicate"}
-QUIET = "-kind:delivery,progress"  # how events reached subscribers is shown on the events' own rows
+QUIET = "-kind:delivery,progress,span"  # what became of events is shown on their own rows
 
 
 class Asked(NamedTuple):

@@ -66,7 +66,7 @@ def detail(line: Line, position: int, *, at: int) -> Detail | None:
     seen = cast(line.system)
     caused = log.effects(line, position, limit=EFFECTS + 1)
     delivered = [e for e in caused if e.kind == "delivery"]
-    effects = [e for e in caused if e.kind != "delivery"]
+    effects = [e for e in caused if e.kind not in ("delivery", "span")]
     tree, why_not = _tree(event)
     reported = [outcomes.Reported(e.position, e.source, e.type) for e in delivered]
     previous, following = _in_stream(line, event)
@@ -137,7 +137,7 @@ def _siblings(line: Line, seen: Cast, event: Recorded) -> list[Neighbour]:
     """Return the first events of the same correlation, without deliveries."""
     if not event.correlation:
         return []
-    text = f"correlation:{written(event.correlation)} -kind:delivery,progress"
+    text = f"correlation:{written(event.correlation)} -kind:delivery,progress,span"
     found = search(line, text, limit=SIBLINGS, ascending=True).events
     return [Neighbour(e, tile_of(seen, e)) for e in found]
 

@@ -13,7 +13,7 @@ from apps.eventlog.queries.search import search
 from apps.pages.words import DAY, HOUR, MINUTE, SECOND, place
 
 MOST_STEPS = 1000
-EVENTS = "-kind:delivery,progress"  # steps go by events; deliveries and progress on demand
+EVENTS = "-kind:delivery,progress,span"  # steps go by events; deliveries and progress on demand
 FAILURES = "outcome:failed,dead_lettered"
 _UNITS = {"ms": 1000, "s": SECOND, "min": MINUTE, "m": MINUTE, "h": HOUR, "d": DAY}
 

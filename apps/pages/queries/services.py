@@ -37,7 +37,7 @@ def cast(system: int) -> Cast:
         return known[1]
     publishers: dict[str, str] = {}
     for lane in found.values():
-        if lane.kind not in ("delivery", "progress"):
+        if lane.kind not in ("delivery", "progress", "span"):
             publishers.setdefault(lane.type, lane.source)
     made = Cast(found, tiles(lane.source for lane in found.values()), publishers)
     if len(_known) >= REMEMBERED:

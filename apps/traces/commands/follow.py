@@ -23,6 +23,7 @@ from apps.eventlog.outline import Outline
 from apps.eventlog.places import Line
 from apps.eventlog.queries import outlines
 from apps.traces import deliveries, problems, store, timing, typical
+from apps.traces.carried import group_of
 from apps.traces.models import Checkpoint, Figure, Trace
 from apps.traces.tree import assemble
 
@@ -59,6 +60,8 @@ class Page(NamedTuple):
     grown: dict[int, tuple[int, int]]  # trace -> events more, last position: of the largest
     gone: list[int]  # roots that turned out to be effects
     subscribers: dict[str, tuple[int, int]]
+    links: list[tuple[int, int]]  # digest of a group, position
+    trace_ids: dict[int, int]  # digest -> first position
 
 
 def catch_up(line: Line, *, budget: float | None = None, page: int = PAGE) -> int:
@@ -79,7 +82,8 @@ def rebuild(line: Line) -> int:
     with transaction.atomic():
         for model in (Trace, Figure, Checkpoint):
             model.objects.filter(timeline=line.timeline).delete()
-        store.execute("DELETE FROM traces_subscriber WHERE timeline = %s", [line.timeline])
+        for table in ("subscriber", "link", "traceid"):
+            store.execute(f"DELETE FROM traces_{table} WHERE timeline = %s", [line.timeline])
     return catch_up(line)
 
 
@@ -110,7 +114,9 @@ def _read(line: Line, after: int, upto: int) -> Page:
     fresh = outlines.page(line, after=after, upto=upto)
     late = outlines.late_effects(line, after=after, upto=upto)
     touched = [o for o in (*fresh, *late) if o.kind != "progress"]
-    page = Page([], {}, {}, [], _subscribers(fresh))
+    page = Page([], {}, {}, [], _subscribers(fresh), _links(fresh), {})
+    for position, span in outlines.span_ids(line, after=after, upto=upto):
+        page.trace_ids.setdefault(digest(span.partition("-")[0]), position)
     numbers = {o.correlation for o in touched if o.correlation is not None}
     large = _large(line, numbers)
     _count_large(page, large, fresh)
@@ -122,6 +128,10 @@ def _read(line: Line, after: int, upto: int) -> Page:
         _add(page, line, number, group, upto)
     _closures(page, line, touched, upto)
     return page
+
+
+def _links(fresh: Iterable[Outline]) -> list[tuple[int, int]]:
+    return [(digest(name), o.position) for o in fresh if o.data and (name := group_of(o))]
 
 
 def _subscribers(fresh: Iterable[Outline]) -> dict[str, tuple[int, int]]:
@@ -164,7 +174,7 @@ def _closures(page: Page, line: Line, touched: Sequence[Outline], upto: int) -> 
     origins = outlines.origins(line, effects, upto=upto)
     page.gone.extend(p for p, root in origins.items() if p != root)
     for root in outlines.at(line, set(origins.values())):
-        if root.correlation is None and root.kind not in ("delivery", "progress"):
+        if root.correlation is None:
             members = outlines.closure(line, root.position, upto=upto)
             _add(page, line, None, members, upto)
             page.gone.extend(o.position for o in members if o.position != root.position)
@@ -184,7 +194,10 @@ def _add(page: Page, line: Line, number: int | None, group: list[Outline], upto:
         page.keys[number_of] = (kind, text)
         sums += [number_of] * count
     sums.sort()
-    there = [*tree.events, *(r.position for reports in tree.reports.values() for r in reports)]
+    there = [
+        *tree.events, *(o.position for o in tree.around),
+        *(r.position for found in (tree.reports, tree.spans) for rs in found.values() for r in rs),
+    ]  # fmt: skip
     large = len(group) >= LARGE
     page.rows.append(Row(
         line.timeline, number, tree.root.position, min(there),
@@ -234,10 +247,24 @@ def _write(line: Line, page: Page) -> None:
         [(count, last, row) for row, (count, last) in page.grown.items()],
     )
     _sum_up(line, page, change)
+    _write_links(line, page)
     store.execute_many(
         "INSERT INTO traces_subscriber (timeline, name, first, last) VALUES (%s, %s, %s, %s)"
         " ON CONFLICT (timeline, name) DO UPDATE SET last = excluded.last",
         [(line.timeline, name, *span) for name, span in sorted(page.subscribers.items())],
+    )
+
+
+def _write_links(line: Line, page: Page) -> None:
+    store.execute_many(
+        "INSERT INTO traces_link (timeline, digest, position) VALUES (%s, %s, %s)"
+        " ON CONFLICT DO NOTHING",
+        [(line.timeline, *link) for link in page.links],
+    )
+    store.execute_many(
+        "INSERT INTO traces_traceid (timeline, digest, position) VALUES (%s, %s, %s)"
+        " ON CONFLICT DO NOTHING",
+        [(line.timeline, *each) for each in sorted(page.trace_ids.items())],
     )
 
 

@@ -116,9 +116,11 @@ def _views(line: Line, rows: list[Any], at: int) -> list[View | None]:
     now = log.time_at(line, at)
     streams: dict[int, list[View]] = {}
     made: list[View | None] = []
+    free = [row[2] for row in rows if row[1] is None]
+    origins = outlines.origins(line, free, upto=at) if free else {}
     for _, number, root, _, events in rows:
         if number is None:
-            view = View(line, outlines.closure(line, root, upto=at), None, at)
+            view = View(line, outlines.closure(line, origins[root], upto=at), None, at)
         elif events < LARGE:
             view = View(line, groups.get(number, []), number, at)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import Any
@@ -14,11 +15,12 @@ from apps.traces import deliveries, problems, timing, typical
 from apps.traces.commands.follow import catch_up
 from apps.traces.deliveries import Delivery
 from apps.traces.problems import Problem
-from apps.traces.queries import usual
+from apps.traces.queries import members, usual
+from apps.traces.queries.members import MOST
 from apps.traces.timing import Step
 from apps.traces.tree import Tree, assemble
 
-MOST = 200_000  # events of one trace that are read; more are said to be left out
+TRACE_ID = re.compile(r"[0-9a-fA-F]{32}")
 FULL = 5000  # events returned whole in one answer
 CATCH_UP_S = 0.25  # spent on what the reader has not read yet, before an answer
 
@@ -139,10 +141,10 @@ def of_position(line: Line, position: int, *, upto: int) -> View | None:
         event = next(iter(outlines.at(line, [here.cause])), None)
         here = event or here
     if here.correlation is not None:
-        found = outlines.correlated(line, [here.correlation], upto=upto)
+        found = members.of(line, correlation=here.correlation, upto=upto)
         return View(line, found, here.correlation, upto)
     root = outlines.origins(line, [here.position], upto=upto)[here.position]
-    return View(line, outlines.closure(line, root, upto=upto), None, upto)
+    return View(line, members.of(line, root=root, upto=upto), None, upto)
 
 
 def of_correlation(line: Line, name: str, *, upto: int) -> View | None:
@@ -150,12 +152,15 @@ def of_correlation(line: Line, name: str, *, upto: int) -> View | None:
     number = outlines.correlation_number(line, name)
     if number is None:
         return None
-    view = View(line, outlines.correlated(line, [number], upto=upto), number, upto)
+    view = View(line, members.of(line, correlation=number, upto=upto), number, upto)
     return view if view.tree.events else None
 
 
 def find(line: Line, text: str, *, upto: int) -> View | None:
-    """Return the trace named by a position, a correlation id or an event's id, in this order."""
+    """Return the trace named by a position, a correlation id, or the id of an event or a trace.
+
+    In this order. The id of a trace is OpenTelemetry's, 32 hexadecimal digits.
+    """
     if "\0" in text or len(text) > NAME_MAX:  # no name of anything
         return None
     number = text.removeprefix("#").replace("\u00a0", "").replace(" ", "")
@@ -164,6 +169,8 @@ def find(line: Line, text: str, *, upto: int) -> View | None:
         return view
     if view := of_correlation(line, text, upto=upto):
         return view
+    if TRACE_ID.fullmatch(text) and (first := members.by_trace_id(line, text)):
+        return of_position(line, first, upto=upto)
     for event in log.by_id(line, text):
         if event.position <= upto:
             return of_position(line, event.position, upto=upto)
@@ -175,10 +182,8 @@ def deliveries_of(line: Line, position: int, *, upto: int) -> list[Delivery] | N
     here = next(iter(outlines.at(line, [position])), None)
     if here is None or position > upto:
         return None
-    effects = outlines.effects(line, [position], upto=upto)
-    known = deliveries.reported(position, (o for o in effects if o.kind == "delivery"))
-    ours = [o for o in effects if o.kind not in ("delivery", "progress")]
-    known += deliveries.inferred(here, ours, known)
+    tree = assemble([here, *members.below(line, position, upto=upto)], upto=upto)
+    known = deliveries.of_tree(tree).get(position, [])
     view = of_position(line, position, upto=upto) if here.correlation is not None else None
     expected = view.usual.subscribed(here.type) if view is not None and view.usual else []
     return [*known, *deliveries.unknown(here, expected, known)]
@@ -201,6 +206,16 @@ def jsonable_delivery(d: Delivery) -> dict[str, Any]:
     }
 
 
+def jsonable_span(span: Outline, event: int | None) -> dict[str, Any]:
+    """Return what a service did on account of an event."""
+    told = timing.of_span(span)
+    return {
+        "position": span.position, "event": event, "service": deliveries.service(span.source),
+        "name": span.type, "started_at": _iso(told.start), "finished_at": _iso(told.end),
+        "error": told.error,
+    }  # fmt: skip
+
+
 def jsonable_problem(p: Problem) -> dict[str, Any]:
     """Return a problem in the shape of the JSON API."""
     return {
@@ -218,6 +233,7 @@ def jsonable_trace(view: View) -> dict[str, Any]:
         "events": [jsonable(e) for e in events_of(view, positions[:FULL])],
         "positions": positions,
         "edges": [list(edge) for edge in view.tree.edges],
+        "spans": [jsonable_span(s, p) for p in view.tree.spans for s in view.tree.spans[p]][:FULL],
         "deliveries": [{"event": p, **jsonable_delivery(d)} for p in positions for d in view.of(p)],
         "critical_path": view.critical,
         "problems": [jsonable_problem(p) for p in view.problems],

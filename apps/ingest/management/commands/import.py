@@ -27,8 +27,9 @@ STDIN = "-"
 
 class Command(BaseCommand):
     help = (
-        "Import events from files: CloudEvents or plain events, one a line or in one array, "
-        "gzip or not. Importing a file again stores nothing twice."
+        "Import events from files: CloudEvents or plain events, one a line or in one array, or "
+        "OpenTelemetry's spans (--format otlp), gzip or not. Importing a file again stores "
+        "nothing twice."
     )
     requires_system_checks: list[str] = []
 
@@ -37,7 +38,8 @@ class Command(BaseCommand):
         parser.add_argument("files", nargs="+", metavar="FILE", help="'-' is standard input")
         parser.add_argument(
             "--format", choices=files.FORMATS, default="auto",
-            help="auto (the default) tells CloudEvents by their specversion",
+            help="auto (the default) tells CloudEvents by their specversion; otlp: traces as the"
+            " Collector's file exporter writes them, one request a line, or one in protobuf",
         )  # fmt: skip
         parser.add_argument(
             "--map", action="append", default=[], metavar="NAME=PATH", dest="mapping",
@@ -67,8 +69,10 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def take(self, options: dict[str, Any], counts: Counts) -> None:
-        if options["format"] == "otlp":
-            raise CommandError("Traces in OTLP are not read yet. Send CloudEvents.", returncode=2)
+        if options["format"] == "otlp" and options["mapping"]:
+            raise CommandError(
+                "--map is for plain events; what a span is, its attributes say.", returncode=2
+            )
         line = log.line(options["system"])
         counts.head = line.head
         limits = Limits(event=settings.MAX_EVENT)
