@@ -32,8 +32,10 @@ def reducer(state, event):
 
 
 def event(position: int, **fields: Any) -> Event:
-    made: dict[str, Any] = {"id": f"e{position}", "type": "t", "source": "s", "stream": "a",
-            "data": {"n": 1}, "time": 0, "position": position}  # fmt: skip
+    made: dict[str, Any] = {
+        "id": f"e{position}", "type": "t", "source": "s", "stream": "a", "data": {"n": 1},
+        "time": 0, "position": position,
+    }  # fmt: skip
     return Event(**(made | fields))
 
 
