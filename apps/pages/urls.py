@@ -2,7 +2,18 @@ from __future__ import annotations
 
 from django.urls import path
 
-from apps.pages.views import account, data, events, exporting, home, kept, states, traces, transport
+from apps.pages.views import (
+    account,
+    data,
+    events,
+    exporting,
+    finding,
+    home,
+    kept,
+    states,
+    traces,
+    transport,
+)
 
 app_name = "pages"
 urlpatterns = [
@@ -40,7 +51,9 @@ urlpatterns = [
     path("<slug:system>/states/entities", states.entities_part, name="state_entities"),
     path("<slug:system>/states/watches", states.watches_part, name="state_watches"),
     path("<slug:system>/states/watch", states.watch, name="state_watch"),
-    path("<slug:system>/states/find", states.find, name="state_find"),
+    path("<slug:system>/states/find", finding.find, name="state_find"),
+    path("<slug:system>/states/find/<int:number>", finding.search, name="search"),
+    path("<slug:system>/states/find/<int:number>/stop", finding.stop, name="search_stop"),
     path("<slug:system>/bookmarks", kept.bookmarks, name="bookmarks"),
     path("<slug:system>/bookmarks/<int:number>", kept.bookmark, name="bookmark"),
     path("<slug:system>/dock", transport.timeline, name="dock"),

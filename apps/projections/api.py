@@ -46,6 +46,7 @@ class Search(Schema):
     # `from` and `to` are positions or times.
     to: int | str | None = None
     mode: Literal["scan", "bisect"] = "scan"
+    projection: str = ""
 
 
 def _line(request: HttpRequest) -> Line:
@@ -171,7 +172,7 @@ def find(
         with _found():
             found = finding.find(
                 line, search.stream, search.expr, after=after, upto=upto,
-                bisect=search.mode == "bisect",
+                bisect=search.mode == "bisect", projection=search.projection,
             )  # fmt: skip
     except QueryError as error:
         error.parameter = error.parameter or "expr"

@@ -27,7 +27,8 @@ class Missing:
 MISSING = Missing()
 
 
-def _fraction(text: str) -> Decimal:
+def fraction(text: str) -> Decimal:
+    """Return a fraction with its digits; ValueError for one out of range."""
     number = decimal(text)
     if not number.is_finite():
         raise ValueError(f"the number {text[:40]} is out of range")
@@ -35,7 +36,7 @@ def _fraction(text: str) -> Decimal:
     return Decimal(f"{number}.0") if number.as_tuple().exponent == 0 else number
 
 
-_decoder = msgspec.json.Decoder(float_hook=_fraction)
+_decoder = msgspec.json.Decoder(float_hook=fraction)
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 

@@ -70,6 +70,22 @@ class Expression:
         """Return whether the expression is true; anything but true is not."""
         return self.value(**names) is True
 
+    def tester(self) -> Callable[[Any, str], bool]:
+        """Return `holds` for one thing after another: called with a state and its stream's name.
+
+        For expressions that speak of nothing else; every entity they name is that state's own.
+        """
+        names: Names = {"event": MISSING, "position": 0, "time": ""}
+        own, run = ["\0" + name for name in self.entities], self._run
+
+        def holds(state: Any, stream: str) -> bool:
+            names["state"], names["stream"], names["\0steps"] = state, stream, 0
+            for name in own:
+                names[name] = state
+            return run(names) is True
+
+        return holds
+
 
 def _compiled(node: Node) -> Closure:
     return _KINDS[node.kind](node)
@@ -125,14 +141,23 @@ def _binary(node: Node) -> Closure:
     if node.value not in COMPARE:
         return _arithmetic(node, left, right)
     compare = COMPARE[node.value]
-    if node.parts[1].kind == "literal" and type(node.parts[1].value) is int:
-        return _against(left, node.parts[1].value, node.value, compare)
+    number = _number(node.parts[1])
+    if number is not None:
+        return _against(left, number, node.value, compare)
 
     def comparison(names: Names) -> bool:
         a, b = left(names), right(names)
         return a is not MISSING and b is not MISSING and compare(a, b)
 
     return comparison
+
+
+def _number(node: Node) -> int | None:
+    """Return the whole number a node is, None where it is something else."""
+    if node.kind == "unary" and node.value == "-":
+        inner = _number(node.parts[0])
+        return None if inner is None else -inner
+    return node.value if node.kind == "literal" and type(node.value) is int else None
 
 
 _PLAIN: dict[str, Callable[[Any, Any], bool]] = {
@@ -172,6 +197,9 @@ def _unary(node: Node) -> Closure:
     inner = _compiled(node.parts[0])
     if node.value == "!":
         return lambda names: inner(names) is not True
+    if node.parts[0].kind == "literal":
+        number = negative(node.parts[0].value)
+        return lambda names: number
 
     return lambda names: negative(inner(names))
 

@@ -61,6 +61,48 @@ class Follower(models.Model):
     position = models.BigIntegerField(default=0)
 
 
+class Search(models.Model):
+    """A search for the first event where something holds that goes on behind the page.
+
+    It is cut into parts that workers take one by one. A worker says in its part how far it is,
+    and holds it by a lease it renews; a part whose lease ran out is taken by another.
+    """
+
+    system = models.BigIntegerField()
+    timeline = models.BigIntegerField()
+    owner = models.BigIntegerField()
+    stream = models.CharField(max_length=1025, blank=True)
+    projection = models.CharField(max_length=200, blank=True)
+    expression = models.CharField(max_length=2000)
+    after = models.BigIntegerField()
+    upto = models.BigIntegerField()
+    stopped = models.BooleanField(default=False)
+    error = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["system", "owner"], name="projections_searches")]
+
+
+class Part(models.Model):
+    """One share of a search: some of the streams, or a stretch of one stream's events."""
+
+    search = models.ForeignKey(Search, on_delete=models.CASCADE, related_name="parts")
+    share = models.IntegerField(default=0)
+    of = models.IntegerField(default=1)
+    after = models.BigIntegerField()
+    upto = models.BigIntegerField()
+    lease = models.FloatField(default=0, help_text="Until when somebody works on it; s since 1970.")
+    at = models.BigIntegerField(default=0, help_text="The position it has come to.")
+    checked = models.BigIntegerField(default=0)
+    done = models.BooleanField(default=False)
+    found = models.BigIntegerField(null=True, help_text="The position it found.")
+    found_stream = models.CharField(max_length=1024, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["search"], name="projections_parts")]
+
+
 class Watch(models.Model):
     """An expression somebody looks at while moving through time."""
 

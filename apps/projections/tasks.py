@@ -6,11 +6,18 @@ from celery import shared_task
 from django.db import DatabaseError
 
 from apps.eventlog.queries import facts, log
+from apps.projections.commands import searches
 from apps.projections.models import Follower
 from apps.projections.queries.states import state_at
 
 SPAN = 50_000  # positions looked at in one go
 BUSY = 200  # events of a stream from which on it is worth a look
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def search(number: int) -> None:
+    """Work on a search until none of its parts is free. Ringing twice is harmless."""
+    searches.work(number)
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -103,6 +103,8 @@ ROWS: list[tuple[str, str, str, tuple[int, int, int, int]]] = [
     ("GET", f"{SYSTEM}/states/watches", "/shop/states/watches", PARTS),
     ("POST", f"{SYSTEM}/states/watch", "/shop/states/watch", (302, 403, 302, 404)),
     ("GET", f"{SYSTEM}/states/find", "/shop/states/find", EMPTY_FORM),
+    ("GET", f"{SYSTEM}/states/find/<int:number>", "/shop/states/find/1", NOT_THEIRS),
+    ("POST", f"{SYSTEM}/states/find/<int:number>/stop", "/shop/states/find/1/stop", NOT_THEIRS),
     ("GET", f"{SYSTEM}/bookmarks", "/shop/bookmarks", MEMBERS),
     ("POST", f"{SYSTEM}/bookmarks", "/shop/bookmarks", EMPTY_FORM),
     ("POST", f"{SYSTEM}/bookmarks/<int:number>", "/shop/bookmarks/999", NOT_THEIRS),

@@ -73,9 +73,37 @@ def all_streams(line: Line, *, after: int = 0, upto: int) -> Iterator[list[Fact]
     return _pages(line, " WHERE +e.stream_id IS NOT NULL", [], after, upto)
 
 
+Row = tuple[int, int, int, int, bytes | None]  # as a Fact, with a place for its position
+
+
+def rows(
+    line: Line, streams: Sequence[int] | None, *, after: int = 0, upto: int, share: int = 0,
+    of: int = 1,
+) -> Iterator[tuple[int, list[Row]]]:  # fmt: skip
+    """Yield (what to take from a place for its position, rows) page by page, for tight loops.
+
+    streams   None for all, of which only every `of`-th, by number, belongs to this `share`
+    """
+    if streams is None:
+        part = f" AND e.stream_id % {int(of)} = {int(share)}" if of > 1 else ""
+        return _rows(line, f" WHERE +e.stream_id IS NOT NULL{part}", [], after, upto)
+    marks = ",".join(["%s"] * len(streams))
+    return _rows(line, f"{_forced()} WHERE e.stream_id IN ({marks})", streams, after, upto)
+
+
 def _pages(
     line: Line, which: str, values: Sequence[int], after: int, upto: int
 ) -> Iterator[list[Fact]]:
+    for base, found in _rows(line, which, values, after, upto):
+        yield [
+            Fact(place - base, stream, lane, time, None if data is None else bytes(data))
+            for place, stream, lane, time, data in found
+        ]
+
+
+def _rows(
+    line: Line, which: str, values: Sequence[int], after: int, upto: int
+) -> Iterator[tuple[int, list[Row]]]:
     sql = (
         f"SELECT e.place, e.stream_id, e.lane_id, e.log_time, e.data FROM eventlog_event e{which}"
         " AND e.place > %s AND e.place <= %s ORDER BY e.place LIMIT %s"
@@ -86,10 +114,7 @@ def _pages(
         while True:
             rows = store.fetch(sql, [*values, low, part.high, limit])
             if rows:
-                yield [
-                    Fact(place - base, stream, lane, time, None if data is None else bytes(data))
-                    for place, stream, lane, time, data in rows
-                ]
+                yield base, rows
             if len(rows) < limit:
                 break
             low = rows[-1][0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 from urllib.parse import quote
 
@@ -21,7 +20,6 @@ from apps.pages.queries.bookmarks import bookmarks
 from apps.pages.queries.dock import chosen, dock
 from apps.pages.queries.entity import entity
 from apps.pages.views.frame import Frame, is_part, of_system, whole
-from apps.pages.views.touring import note_progress
 from apps.pages.words import duration
 from apps.projections.commands.watches import add_watch, remove_watch
 from apps.projections.errors import BrokenCode, UnknownProjection, UnknownStream
@@ -47,14 +45,14 @@ def states(request: HttpRequest, frame: Frame) -> HttpResponse:
     if found:
         address = reverse("pages:state", args=[frame.slug, found[0].stream])
         return HttpResponseRedirect(address + links.query(frame.params))
-    return render(request, "projections/state.html", _basics(request, frame, ""))
+    return render(request, "projections/state.html", basics(request, frame, ""))
 
 
 @require_GET
 @of_system
 def state(request: HttpRequest, frame: Frame, stream: str) -> HttpResponse:
     """The whole page with one entity open."""
-    context = _basics(request, frame, stream)
+    context = basics(request, frame, stream)
     context |= _entity(request, frame, stream, context["tab"])
     context |= _listed(request, frame)
     context |= _watched(frame)
@@ -71,7 +69,7 @@ def entity_part(request: HttpRequest, frame: Frame) -> HttpResponse:
     stream = request.GET.get("stream", "")
     if not is_part(request):
         return _whole(frame, stream)
-    context = _basics(request, frame, stream)
+    context = basics(request, frame, stream)
     context |= _entity(request, frame, stream, context["tab"])
     return render(request, "projections/_entity.html", context | _watched(frame, rules=True))
 
@@ -83,7 +81,7 @@ def entities_part(request: HttpRequest, frame: Frame) -> HttpResponse:
     stream = request.GET.get("stream", "")
     if not is_part(request):
         return _whole(frame, stream)
-    context = _basics(request, frame, stream) | _listed(request, frame)
+    context = basics(request, frame, stream) | _listed(request, frame)
     return render(request, "projections/_entities.html", context)
 
 
@@ -94,7 +92,7 @@ def watches_part(request: HttpRequest, frame: Frame) -> HttpResponse:
     stream = request.GET.get("stream", "")
     if not is_part(request):
         return _whole(frame, stream)
-    context = _basics(request, frame, stream) | _watched(frame)
+    context = basics(request, frame, stream) | _watched(frame)
     return render(request, "projections/_watches.html", context)
 
 
@@ -120,51 +118,9 @@ def watch(request: HttpRequest, frame: Frame) -> HttpResponse:
         context = {"watch_error": str(error), "watch_text": request.POST.get("expr", "")[:BOUND]}
     if not is_part(request):
         return _whole(frame, stream)
-    context |= _basics(request, frame, stream) | _watched(frame)
+    context |= basics(request, frame, stream) | _watched(frame)
     status = 422 if "watch_error" in context else 200
     return render(request, "projections/_watches.html", context, status=status)
-
-
-@require_GET
-@of_system
-def find(request: HttpRequest, frame: Frame) -> HttpResponse:
-    """The first event after which an expression holds, in a dialog or a page of its own."""
-    stream, text = request.GET.get("stream", "")[:1024], request.GET.get("expr", "")[: BOUND + 1]
-    how = request.GET.get("how", "scan")
-    context: dict[str, Any] = {"expr": text, "how": how, "found": None, "error": ""}
-    try:
-        where = {"all": "*", "category": f"{stream.partition('-')[0]}-*"}.get(how, stream)
-        context["found"] = found = finding.find(
-            frame.line, where, text, upto=frame.at.position, bisect=how == "bisect"
-        )
-        if found.position is not None:
-            context["event"] = log.event(frame.line, found.position)
-            note_progress(request, frame, took=("began",))
-        context["steps"] = _steps(found)
-    except (QueryError, UnknownStream) as error:
-        context["error"] = str(error)
-        context["column"] = getattr(error, "column", 0)
-    template = "_find.html" if is_part(request) else "find.html"
-    context |= _basics(request, frame, stream)
-    status = 422 if context["error"] else 200
-    return render(request, f"projections/{template}", context, status=status)
-
-
-def _steps(found: finding.Found) -> list[tuple[finding.Probe, str, str, str]]:
-    """Return each step of a bisect with where it is drawn, in percent of the first stretch."""
-    if not found.probes:
-        return []
-    low = found.probes[0].low
-    span = max(1, found.probes[0].high - low)
-
-    def share(position: int) -> float:
-        return 100 * (position - low) / span
-
-    return [
-        (p, f"{share(p.low):.2f}%", f"{max(0.5, share(p.high) - share(p.low)):.2f}%",
-         f"{min(99.0, share(p.position)):.2f}%")
-        for p in found.probes
-    ]  # fmt: skip
 
 
 def _whole(frame: Frame, stream: str) -> HttpResponse:
@@ -176,7 +132,8 @@ def _whole(frame: Frame, stream: str) -> HttpResponse:
     return HttpResponseRedirect(address + links.query(frame.params))
 
 
-def _basics(request: HttpRequest, frame: Frame, stream: str) -> dict[str, Any]:
+def basics(request: HttpRequest, frame: Frame, stream: str) -> dict[str, Any]:
+    """Return what every part of the page needs."""
     tab = request.GET.get("tab", "")
     more = {
         name: request.GET.get(name, "")[:1024]
@@ -283,13 +240,8 @@ def _watched(frame: Frame, *, rules: bool = False) -> dict[str, Any]:
             [(s.log_time, s.value) for s in seen.history], start=window.start, end=window.end,
             rule=each.must_hold,
         )  # fmt: skip
-        path = next((f"/{n}" for n in _fields(seen.watch.expression)), "")
+        path = next((f"/{n}" for n in finding.fields_of(seen.watch.expression)), "")
         first = next((s.position for s in seen.history if s.value is False), None)
         shown.append({"seen": seen, "drawn": drawn, "value": strips.said(seen.value), "path": path,
                       "first_broken": first if each.must_hold else None})  # fmt: skip
     return {"watched": shown, "broken": [s for s in shown if s["seen"].broken], "window": window}
-
-
-def _fields(text: str) -> list[str]:
-    """Return the names of the fields an expression speaks of, in order."""
-    return re.findall(r"\.([A-Za-z_][A-Za-z0-9_]*)", text)

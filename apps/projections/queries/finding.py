@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from apps.eventlog.envelope import isoformat
+from apps.eventlog.envelope import Recorded, isoformat
 from apps.eventlog.places import Line
 from apps.eventlog.queries import facts, log
+from apps.eventlog.queries import streams as streaming
 from apps.projections import merge
 from apps.projections.errors import BadExpression, UnknownStream
 from apps.projections.exact import MISSING
 from apps.projections.expression import Expression
 from apps.projections.grammar import ExpressionError
-from apps.projections.queries.states import exists, read, state_at, stream_number
+from apps.projections.queries import scanning, sources
+from apps.projections.queries.states import MERGE, exists, read, state_at, stream_number, walk
+from evdebug.sdk.registry import fits
 
 _COSTLY = {"event", "time"}  # what is worked out only for expressions that ask for it
 BUDGET_S = 30.0  # a search stops after this long, and says so
@@ -53,14 +57,21 @@ def read_expression(text: str) -> Expression:
     return found
 
 
+def fields_of(text: str) -> list[str]:
+    """Return the names of the fields an expression speaks of, in order."""
+    return re.findall(r"\.([A-Za-z_][A-Za-z0-9_]*)", text)
+
+
 def find(
     line: Line, stream: str, text: str, *, after: int = 0, upto: int | None = None,
-    bisect: bool = False,
+    bisect: bool = False, projection: str = "", tell: scanning.Tell | None = None,
 ) -> Found:  # fmt: skip
     """Return the first event of a stream in after < position <= upto after which `text` holds.
 
     stream  "" looks at every stream, "stock-*" at those whose names begin so
+    projection  by which code events become states; merged without it
     bisect  assume that once it holds it goes on holding: about log2(n) states are looked at
+    tell    called as a scan goes on; False from it stops the scan. BUDGET_S without it
     raises  BadExpression, UnknownStream
     """
     begun = time.perf_counter()
@@ -69,9 +80,10 @@ def find(
     after = max(0, after)
     try:
         if bisect:
-            found = _bisect(line, stream, expression, after, upto)
+            found = _bisect(line, stream, expression, after, upto, projection)
         else:
-            found = _scan(line, stream, expression, after, upto, begun + BUDGET_S)
+            tell = tell or _for(begun + BUDGET_S)
+            found = _scan(line, stream, expression, after, upto, projection, tell)
     except ExpressionError as error:
         raise BadExpression.of(error) from error
     return found._replace(ms=round((time.perf_counter() - begun) * 1000, 3))
@@ -179,20 +191,83 @@ def _facts(
 
 
 def _scan(
-    line: Line, stream: str, expression: Expression, after: int, upto: int, deadline: float
+    line: Line, stream: str, expression: Expression, after: int, upto: int, projection: str,
+    tell: scanning.Tell,
+) -> Found:  # fmt: skip
+    names = scanning.quick(expression, stream)
+    if projection not in ("", MERGE):
+        hit = _scan_code(line, stream, expression, after, upto, projection, tell)
+    elif names is not None:
+        hit = scanning.scan_fields(
+            line, stream, expression, names, after=after, upto=upto, tell=tell
+        )
+    else:
+        looked = moments(line, stream, expression, after=after, upto=upto)
+        hit = scanning.scan_moments(looked, expression, stream, tell)
+    return Found(hit.position, hit.stream, hit.checked, 0.0, hit.complete, hit.scanned_to)
+
+
+def _scan_code(
+    line: Line, stream: str, expression: Expression, after: int, upto: int, projection: str,
+    tell: scanning.Tell,
+) -> scanning.Hit:  # fmt: skip
+    """Look at one entity by code, or at each stream it takes, up to what was found before it."""
+    if stream and not stream.endswith("*"):
+        seen = _coded(line, stream, expression, after, upto, projection)
+        return scanning.scan_moments(seen, expression, stream, tell)
+    shape = sources.projection(line, projection).shape
+    if shape.by != "stream":
+        raise BadExpression("This projection makes no state of each stream: name its entity.")
+    best, checked, low = scanning.Hit(None, stream, 0), 0, ""
+    while True:
+        page = streaming.streams(line, at=upto, prefix=stream.removesuffix("*"), after=low)
+        for each in page.streams:
+            end = best.position - 1 if best.position else upto
+            if not fits(shape.streams, each.stream) or each.first > end:
+                continue
+            seen = _coded(line, each.stream, expression, after, end, projection)
+            hit = scanning.scan_moments(seen, expression, each.stream, tell)
+            checked += hit.checked
+            if not hit.complete:
+                return hit._replace(checked=checked, stream=stream)
+            best = hit if hit.position is not None else best
+        if page.next is None:
+            return best._replace(checked=checked)
+        low = page.next
+
+
+def _coded(
+    line: Line, stream: str, expression: Expression, after: int, upto: int, projection: str
+) -> Iterator[Moment]:
+    """Yield the moments of one entity by code; of other entities nothing is known there."""
+    if expression.entities - {stream}:
+        raise BadExpression("With code an expression speaks of one entity: of `state` alone.")
+    steps = walk(line, stream, after=after, upto=upto, projection=projection)
+    next(steps)
+    for step in steps:
+        asked: dict[str, Any] = {"state": step.state, "stream": stream, "position": step.position,
+                                 "others": {stream: step.state}}  # fmt: skip
+        if expression.roots & _COSTLY and (event := log.event(line, step.position)):
+            asked |= _event(event)
+        yield Moment(step.position, stream, step.log_time, asked)
+
+
+def _event(event: Recorded) -> dict[str, Any]:
+    data = read(event.data, event.content_type)[0]
+    seen = {
+        "type": event.type, "source": event.source, "kind": event.kind, "data": data,
+        "channel": event.channel, "stream": event.stream, "position": event.position,
+    }  # fmt: skip
+    return {"event": seen, "time": isoformat(event.log_time)}
+
+
+def _for(deadline: float) -> scanning.Tell:
+    return lambda checked, position: time.perf_counter() < deadline
+
+
+def _bisect(
+    line: Line, stream: str, expression: Expression, after: int, upto: int, projection: str
 ) -> Found:
-    checked, at = 0, after
-    for moment in moments(line, stream, expression, after=after, upto=upto):
-        at = moment.position
-        checked += 1
-        if expression.holds(**moment.names):
-            return Found(at, moment.stream, checked, 0.0)
-        if checked % 1000 == 0 and time.perf_counter() > deadline:
-            return Found(None, stream, checked, 0.0, complete=False, scanned_to=at)
-    return Found(None, stream, checked, 0.0)
-
-
-def _bisect(line: Line, stream: str, expression: Expression, after: int, upto: int) -> Found:
     if not stream or stream.endswith("*"):
         raise BadExpression("Bisecting looks at one entity: name its stream, or scan.")
     number = stream_number(line, stream)
@@ -211,7 +286,7 @@ def _bisect(line: Line, stream: str, expression: Expression, after: int, upto: i
         middle = (low + high) // 2
         if low == 0 and not probes:
             middle = high - 1  # never true at all is the first thing to know
-        holds = _holds_at(line, stream, expression, places[middle])
+        holds = _holds_at(line, stream, expression, places[middle], projection)
         probes.append(Probe(places[low], places[high - 1], places[middle], holds))
         if holds:
             high = middle
@@ -222,18 +297,17 @@ def _bisect(line: Line, stream: str, expression: Expression, after: int, upto: i
     return Found(position, who, len(probes), 0.0, probes=tuple(probes))
 
 
-def _holds_at(line: Line, stream: str, expression: Expression, position: int) -> bool:
-    state = state_at(line, stream, at=position).state
-    others = {name: state_at(line, name, at=position).state for name in expression.entities}
+def _holds_at(
+    line: Line, stream: str, expression: Expression, position: int, projection: str
+) -> bool:
+    state = state_at(line, stream, at=position, projection=projection).state
+    names = expression.entities - {stream}
+    others = {name: state_at(line, name, at=position).state for name in names}
     event = log.event(line, position)
     assert event is not None, "the log holds every position it named"
-    data = read(event.data, event.content_type)[0]
-    seen = {"type": event.type, "source": event.source, "kind": event.kind, "data": data,
-            "channel": event.channel, "stream": event.stream, "position": position}  # fmt: skip
     return expression.holds(
-        state=state, stream=stream, others=others, position=position, event=seen,
-        time=isoformat(event.log_time),
-    )  # fmt: skip
+        state=state, stream=stream, others=others, position=position, **_event(event)
+    )
 
 
 def _stream_at(line: Line, position: int) -> str:
