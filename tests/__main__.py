@@ -120,7 +120,7 @@ def runs(stack: ExitStack, *, slow: bool) -> Iterator[Run]:
     if not slow:
         variables.pop("DATABASE_URL", None)
         _, missing = entered(stack, lambda: nullcontext(services.chromium()))
-        yield Run("Chromium", ["-m", "browser and not slow"], variables, missing)
+        yield Run("Chromium", ["-m", "browser and not slow", *workers], variables, missing)
 
 
 def entered(stack: ExitStack, service: Callable[[], Any]) -> tuple[Any, str]:

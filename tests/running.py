@@ -34,6 +34,7 @@ class Evdebug:
     arguments: tuple[str, ...] = ()
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    _provision: subprocess.Popen[str] | None = None
 
     @property
     def url(self) -> str:
@@ -91,6 +92,7 @@ class Evdebug:
 
         raises  subprocess.TimeoutExpired when it does not go, after killing it
         """
+        self.forget_provision()
         if self.process is None:
             return None
         self.process.send_signal(signal.SIGINT)
@@ -104,6 +106,7 @@ class Evdebug:
 
     def kill(self) -> None:
         """Kill it and all its children at once, as a crash would. May be called twice."""
+        self.forget_provision()
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):  # it ended by itself
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -117,12 +120,20 @@ class Evdebug:
     def _python(self, *words: str, stdin: bytes = b"", code: int = 0) -> str:
         done = subprocess.run(
             [sys.executable, *words],
-            cwd=ROOT, env=self.environment | {"DJANGO_SETTINGS_MODULE": "evdebug.settings"},
-            input=stdin, capture_output=True, check=False,
+            cwd=ROOT, env=self._own(), input=stdin, capture_output=True, check=False,
         )  # fmt: skip
         said = done.stderr.decode(errors="replace")
         assert done.returncode == code, f"{words} ended with {done.returncode}: {said}"
         return done.stdout.decode()
+
+    def _own(self) -> dict[str, str]:
+        return self.environment | {"DJANGO_SETTINGS_MODULE": "evdebug.settings"}
+
+    def forget_provision(self) -> None:
+        """End the helper that makes systems. May be called twice."""
+        if self._provision is not None:
+            self._provision.communicate()
+            self._provision = None
 
     def said(self) -> str:
         """Return the end of what `up` wrote to stderr."""
@@ -135,8 +146,19 @@ class Evdebug:
 
     def system(self, slug: str, name: str = "") -> System:
         """Make a system and return it with a key for each scope."""
-        made = self._python("-m", "tests.provision", slug, name)
-        return System(self, slug, json.loads(made))
+        if self._provision is None:
+            self._provision = subprocess.Popen(
+                [sys.executable, "-m", "tests.provision"],
+                cwd=ROOT, env=self._own(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, text=True, preexec_fn=die_with_parent,
+            )  # fmt: skip
+        assert self._provision.stdin
+        assert self._provision.stdout
+        self._provision.stdin.write(json.dumps([slug, name]) + "\n")
+        self._provision.stdin.flush()
+        if not (answer := self._provision.stdout.readline()):
+            raise AssertionError(self._provision.communicate()[1])
+        return System(self, slug, json.loads(answer))
 
     def sign_in_link(self) -> str:
         """Return a link that signs the administrator in, once."""

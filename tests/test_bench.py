@@ -17,7 +17,7 @@ from bench.results import keep
 ROOT = Path(__file__).resolve().parent.parent
 
 
-SHORT = {"append", "growth", "histogram", "pages"}  # the others start servers and browsers
+SHORT = {"append", "histogram"}  # the others write more, or start servers and browsers
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from tests.ingest.asking import Wire, head, post
 from tests.ingest.test_hostile import resident
 from tests.running import Evdebug, System
 
+pytestmark = pytest.mark.only("sqlite")  # requests are judged before the database is asked
+
 TYPE = "Content-Type: application/json"
 MiB = 1024 * 1024
 

@@ -20,6 +20,8 @@ from tests.conftest import Servers
 from tests.running import ROOT, Evdebug
 from tests.services import wait_for
 
+pytestmark = pytest.mark.only("sqlite")  # starting and ending is the same on both databases
+
 README = (ROOT / "README.md").read_text()
 
 

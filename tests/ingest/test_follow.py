@@ -7,8 +7,12 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from tests.running import ROOT, Evdebug
 from tests.services import die_with_parent
+
+pytestmark = pytest.mark.only("sqlite")
 
 
 def test_tail_follows_what_arrives(server: Evdebug) -> None:

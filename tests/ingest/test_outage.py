@@ -21,6 +21,7 @@ from tests.ingest.outages import locked
 from tests.running import Evdebug, System
 
 PATIENCE_S = 60
+pytestmark = pytest.mark.slow
 
 
 def send(system: System, event_id: str) -> Answer:
@@ -112,7 +113,6 @@ def test_a_restart_between_two_requests_is_not_noticed() -> None:
         assert ids(system) == ["before", "after"]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_lock_that_is_not_let_go(new_server: Any) -> None:  # A18
     system = new_server().system("locked")

@@ -13,6 +13,8 @@ from tests.conftest import Log
 from tests.pages.conftest import PASSWORD, client_of
 from tests.pages.reading import read, text
 
+pytestmark = pytest.mark.only("sqlite")
+
 
 def test_it_works(viewer: Client, shop: Log) -> None:
     page = viewer.get("/account")

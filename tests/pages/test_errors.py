@@ -12,6 +12,8 @@ from apps.eventlog.errors import LogUnavailable
 from tests.conftest import Log
 from tests.pages.reading import read, text
 
+pytestmark = pytest.mark.only("sqlite")
+
 
 @pytest.mark.parametrize(
     "path",

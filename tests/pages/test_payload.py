@@ -12,6 +12,8 @@ from apps.eventlog.envelope import Undecodable
 from apps.pages import payload, wide
 from apps.pages.payload import find, leaves, part, tree, value_at
 
+pytestmark = pytest.mark.only("sqlite")
+
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | TEXT,

@@ -5,12 +5,16 @@ from __future__ import annotations
 from io import StringIO
 from threading import Event
 
+import pytest
+
 from examples.shop.door import Door
 from examples.shop.feed import send_past
 from examples.shop.progress import Progress
 from examples.shop.shop import Shop
 from tests.running import Evdebug
 from tests.shop.conftest import EDGE, MINUTE, entries
+
+pytestmark = pytest.mark.only("sqlite")
 
 
 def send(url: str, key: str) -> Door:
