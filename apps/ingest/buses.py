@@ -14,6 +14,7 @@ CONNECTORS = {
     "files": "apps.ingest.connectors.files.Files",
     "kafka": "apps.ingest.connectors.kafka.Kafka",
     "nats": "apps.ingest.connectors.nats.Nats",
+    "rabbitmq": "apps.ingest.connectors.rabbitmq.RabbitMQ",
     "redis": "apps.ingest.connectors.redis.Redis",
 }
 VALUE_MAX = 4096  # characters

@@ -40,9 +40,15 @@ def get(
 
 @contextmanager
 def asked(
-    url: str, around: Surroundings, *, timeout: float, headers: Mapping[str, str]
+    url: str,
+    around: Surroundings,
+    *,
+    timeout: float,
+    headers: Mapping[str, str],
+    method: str = "GET",
+    body: bytes | None = None,
 ) -> Iterator[http.client.HTTPResponse]:
-    """Ask with GET and give the answer to read from.  raises  as `get`"""
+    """Ask and give the answer to read from.  raises  as `get`"""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadSettings(f"{_shown(url)}: expected an address such as https://host/path")
@@ -56,7 +62,7 @@ def asked(
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
         try:
-            connection.request("GET", target, headers=sent)
+            connection.request(method, target, body, headers=sent)
             answer = connection.getresponse()
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Unreachable(f"{_shown(url)} cannot be reached: {_why(error)}") from None
