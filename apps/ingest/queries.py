@@ -59,3 +59,19 @@ def checked(system: int, name: str, bus: str, settings: Mapping[str, str]) -> Ch
         return Checked([Found("problem", str(error))])
     finally:
         connector.close()
+
+
+def newest_rejects(line: Line, *, limit: int) -> list[Reject]:
+    """Return what could not become an event of a timeline, newest first."""
+    rows = Reject.objects.filter(timeline=line.timeline).order_by("-pk")
+    return list(rows[: min(limit, LIMIT)])
+
+
+def count_rejects(line: Line, *, most: int) -> int:
+    """Return how many rejects a timeline has; `most` stands for that many or more."""
+    return Reject.objects.filter(timeline=line.timeline).order_by("pk")[:most].count()
+
+
+def tap_named(line: Line, name: str) -> Tap | None:
+    """Return a system's tap, None where it has none of that name."""
+    return Tap.objects.filter(system=line.system, name=name).first()

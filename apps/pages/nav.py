@@ -19,5 +19,6 @@ PAGES = (
     Page("Events", "events", "e", "pages:events"),
     Page("Traces", "trace", "t", "pages:traces"),
     Page("State", "state", "s", "pages:states"),
+    Page("Sources", "plug", "c", "pages:sources"),
     Page("Welcome", "flag", "", "pages:welcome", own=False),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from django.conf import settings as django
@@ -16,7 +16,7 @@ from apps.access.commands.trail import note
 from apps.access.outbound import Forbidden
 from apps.eventlog.places import Line
 from apps.ingest import buses, shaping, vault
-from apps.ingest.connector import BadSettings, Connector, Cursor, Refused, Surroundings
+from apps.ingest.connector import BadSettings, Connector, Cursor, Refused, Setting, Surroundings
 from apps.ingest.decode import Limits
 from apps.ingest.models import Span, Tap, Unplaced
 from apps.ingest.problems import shown
@@ -109,6 +109,14 @@ def _interrupt(tap: Tap, **fields: object) -> None:
 def settings_of(tap: Tap) -> dict[str, str]:
     """Return a tap's settings in full.  raises  BadSettings where the key is another now"""
     return vault.unseal(django.SECRET_KEY, bytes(tap.sealed))
+
+
+def kept(known: Sequence[Setting], new: Mapping[str, str], tap: Tap) -> dict[str, str]:
+    """Return new settings in which what was shown hidden is what the tap has.
+
+    raises  BadSettings where the tap's own cannot be read
+    """
+    return vault.kept(known, new, settings_of(tap))
 
 
 def cursor_of(tap: Tap) -> Cursor:

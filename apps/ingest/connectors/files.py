@@ -258,8 +258,7 @@ class Files:
 
     def _record(self, path: str, place: Place, line: bytes) -> Record:
         return Record(
-            body=line.rstrip(b"\r\n"), channel=path, offset=str(place.offset), epoch=place.epoch,
-            content_type="application/json",
+            body=line.rstrip(b"\r\n"), channel=path, offset=str(place.offset), epoch=place.epoch
         )  # fmt: skip
 
     def _elements(self, path: str, place: Place, source: BinaryIO) -> Iterator[Record]:
