@@ -19,6 +19,7 @@ PAGES = (
     Page("Events", "events", "e", "pages:events"),
     Page("Traces", "trace", "t", "pages:traces"),
     Page("State", "state", "s", "pages:states"),
+    Page("Sandboxes", "fork", "x", "pages:sandboxes"),
     Page("Sources", "plug", "c", "pages:sources"),
     Page("Welcome", "flag", "", "pages:welcome", own=False),
 )

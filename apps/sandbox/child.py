@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import inspect
 import os
 import sys
 import traceback
@@ -32,6 +33,7 @@ from apps.sandbox.answers import Answer
 from apps.sandbox.outcome import Outcome, Task
 from evdebug.sdk.handlers import Handler, Subscription, subscriptions
 
+SOURCE = 100_000  # letters of one service that are told
 TYPED = "typed_code"  # the module whose source was typed
 Handlers = dict[tuple[str, str], Handler]
 
@@ -68,13 +70,31 @@ def loaded(modules: list[str], source: str | None) -> tuple[Handlers, dict[str, 
         error = f"{name} cannot be used: {fold.explained(wrong)}{_place(wrong)}"
     handlers: Handlers = {(each.service, each.type): each.handler for _, each in found}
     files = _files(before)
+    sources = _sources(found)
     digest = hashlib.sha256((source or "").encode())
     for path in sorted(files):
         digest.update(files[path])
     return handlers, {
         "error": error, "handlers": sorted(map(list, handlers)), "watched": sorted(files),
-        "fingerprint": digest.hexdigest()[:12],
+        "fingerprint": digest.hexdigest()[:12], "sources": sources,
     }  # fmt: skip
+
+
+def _sources(found: list[tuple[str, Subscription]]) -> dict[str, str]:
+    """Return for each service a text to begin with where its handlers are to be changed."""
+    parts: dict[str, list[str]] = {}
+    for _, each in found:
+        try:
+            text = inspect.getsource(each.handler)
+        except (OSError, TypeError):
+            continue
+        begins = f"from {each.handler.__module__} import *\n"
+        lines = parts.setdefault(each.service, [])
+        if begins not in lines:
+            lines.insert(0, begins)
+        if text not in lines:
+            lines.append(text)
+    return {service: "\n\n".join(texts)[:SOURCE] for service, texts in parts.items()}
 
 
 def _parts(name: str) -> list[types.ModuleType]:

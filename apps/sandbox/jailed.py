@@ -26,6 +26,7 @@ class Told(msgspec.Struct):
     handlers: list[tuple[str, str]] = []  # service, event type
     watched: list[str] = []
     fingerprint: str = ""
+    sources: dict[str, str] = {}  # service: its handlers as they are written
 
 
 class _Done(msgspec.Struct):

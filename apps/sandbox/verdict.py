@@ -122,7 +122,7 @@ def sentence(facts: Facts) -> tuple[str, str]:
     healed = [f for f in figures(facts) if f.tone == "ok" and f.after]
     broke = [f for f in figures(facts) if f.tone == "bad" and f.after]
     head = (
-        f"{healed[0].name} stays above zero."
+        f"{healed[0].name} does not fall below zero."
         if healed
         else (
             f"{broke[0].name} falls below zero."

@@ -78,7 +78,7 @@ export function render() {
   const ms = now(), x = share(ms, state), edge = timeAt(state.anchors, state.last);
   const text = {
     at: state.live ? "" : String(state.at), pos: `#${group(state.at)}`, clock: clock(ms), day: date(ms),
-    ago: ago(state.live ? 0 : edge - ms), asof: state.live ? "live" : "as of",
+    ago: ago(state.live ? 0 : edge - ms), asof: root.dataset.mode === "fork" ? "sandbox at" : state.live ? "live" : "as of",
   };
   if (root.dataset.mode !== "fork") root.dataset.mode = state.live ? "live" : "past";
   document.querySelectorAll("[data-bind]").forEach((el) => {

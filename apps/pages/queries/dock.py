@@ -49,6 +49,7 @@ class Dock(NamedTuple):
     zoom_in: str
     zoom_out: str
     events: int  # in the window
+    forked: str = ""  # percent from which on a sandbox has its own events, "" for none in view
 
 
 def dock(line: Line, at: Moment, *, zoom: str = "", user_id: int | None = None) -> Dock | None:
@@ -88,7 +89,17 @@ def dock(line: Line, at: Moment, *, zoom: str = "", user_id: int | None = None) 
         zoom_in=windows.zoomed(window, 0.6, now),
         zoom_out=windows.zoomed(window, 1.7, now),
         events=sum(counts),
+        forked=_forked(line, window),
     )
+
+
+def _forked(line: Line, window: windows.Window) -> str:
+    """Return where a sandbox's own events begin in the window."""
+    if line.parent is None or line.head == line.base:
+        return ""
+    at = log.time_at(line, line.base + 1) or 0
+    return percent(min(max(0, at - window.start), window.end - window.start),
+                   window.end - window.start) if at < window.end else ""  # fmt: skip
 
 
 def began(line: Line) -> int:

@@ -186,7 +186,9 @@ def drawer_context(request: HttpRequest, frame: Frame, position: int) -> dict[st
         note_progress(request, frame, found)
     view = request.GET.get("view", "")
     view = view if view in ("raw", "hex") else "tree"
-    return {"detail": found, "position": position, "view": view}
+    return {
+        "detail": found, "position": position, "view": view, "may_fork": frame.may("debugger"),
+    }  # fmt: skip
 
 
 def _utf16(text: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
 
@@ -49,6 +50,11 @@ def create(
             until=until, edits=kept, code=codes.checked(code), options=checked(options or {}),
             created_by=by,
         )  # fmt: skip
+
+
+def most() -> int:
+    """Return how many entries a sandbox may cover."""
+    return int(settings.SANDBOX_EVENTS)
 
 
 def change(line: Line, fork: Fork, **fields: Any) -> Fork:

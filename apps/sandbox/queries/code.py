@@ -128,19 +128,25 @@ def _choice(service: str, choice: Any) -> Any:
 
 def known() -> tuple[dict[str, list[str]], str]:
     """Return the services that can be under test with what they handle, and what is wrong."""
+    told = told_of()
+    found: dict[str, list[str]] = {}
+    for service, type in told.handlers:
+        found.setdefault(service, []).append(type)
+    return found, told.error
+
+
+def told_of() -> Told:
+    """Return what the modules of EVDEBUG_CODE hold, of the files as they are now."""
     modules = tuple(settings.CODE)
     if not modules:
-        return {}, ""
+        return Told()
     kept = _described.get(modules)
     if kept is None or kept[1] != _changed_at(kept[0]):
         child = Jailed(list(modules), paths=[os.getcwd()], hidden=hidden())
         told = child.describe()
         child.close()
         kept = _described[modules] = told, _changed_at(told)
-    found: dict[str, list[str]] = {}
-    for service, type in kept[0].handlers:
-        found.setdefault(service, []).append(type)
-    return found, kept[0].error
+    return kept[0]
 
 
 def _changed_at(told: Told) -> list[int]:

@@ -1,0 +1,133 @@
+"""The recipe of a sandbox on its page: edits in words, forms to add one, the code choices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from django.http import HttpRequest
+
+from apps.eventlog.envelope import Undecodable
+from apps.eventlog.places import Line
+from apps.eventlog.queries import log
+from apps.pages.queries import sandboxes as shown
+from apps.pages.views.frame import Frame, whole
+from apps.sandbox import edits as recipes
+from apps.sandbox.commands import forks
+from apps.sandbox.errors import BadRecipe
+from apps.sandbox.models import Fork
+from apps.sandbox.queries import code as codes
+
+OPS = (
+    ("skip", "x", "Skip"), ("change", "edit", "Edit"), ("insert", "plus", "Insert"),
+    ("move", "compare", "Reorder"), ("delay", "clock", "Delay"), ("repeat", "dup", "Repeat"),
+)  # fmt: skip
+LENGTH = 200_000
+
+
+def recipe(request: HttpRequest, frame: Frame, fork: Fork) -> dict[str, Any]:
+    """Return what the recipe shows."""
+    line = log.line(frame.slug)
+    edits = recipes.read(fork.edits)
+    told = codes.told_of()
+    services = sorted({service for service, _ in told.handlers} | set(fork.code))
+    return {
+        "edits": shown.edits_shown(line, edits), "on": sum(edit.on for edit in edits), "ops": OPS,
+        "services": [_service(fork, name, told.sources.get(name, "")) for name in services],
+        "code_error": told.error, "missing": fork.options.get("missing", "stop"),
+        "drop_orphans": fork.options.get("drop_orphans", False),
+    }  # fmt: skip
+
+
+def _service(fork: Fork, name: str, source: str) -> dict[str, Any]:
+    choice = fork.code.get(name) or {}
+    how = "recorded" if choice == "recorded" else next(iter(choice), "disk")
+    return {
+        "name": name, "how": how, "source": choice["source"] if how == "source" else source,
+        "module": choice.get("module", "") if how == "module" else "",
+    }  # fmt: skip
+
+
+def draft(request: HttpRequest, frame: Frame, fork: Fork) -> dict[str, Any]:
+    """Return the form of an edit that is being made, filled with what is there now."""
+    op = request.GET.get("op", "")
+    if op not in recipes.OPS:
+        return {"draft": None}
+    position = whole(request.GET.get("p", ""))
+    entry = log.event(log.line(frame.slug), position) if position else None
+    text = ""
+    if entry is not None and op == "change":
+        try:
+            text = msgspec.json.format(msgspec.json.encode(entry.value()), indent=2).decode()
+        except Undecodable:
+            text = ""
+    return {"draft": {"op": op, "position": position, "text": text[:LENGTH], "entry": entry}}
+
+
+def changed(request: HttpRequest, line: Line, fork: Fork) -> None:
+    """Do what a form of the recipe asks for.
+
+    raises  BadRecipe
+    """
+    what, edits = request.POST.get("do", ""), list(fork.edits)
+    index = whole(request.POST.get("index", ""))
+    if what in ("switch", "remove"):
+        if index is None or not 0 <= index < len(edits):
+            raise BadRecipe("There is no such edit any more.")
+        if what == "remove":
+            del edits[index]
+        else:
+            edits[index] = {**edits[index], "on": not edits[index].get("on", True)}
+        forks.change(line, fork, edits=edits)
+    elif what == "add":
+        forks.change(line, fork, edits=[*edits, _added(request)])
+    elif what == "code":
+        forks.change(line, fork, code=_code(request, fork))
+    elif what == "options":
+        options = fork.options | {
+            "missing": request.POST.get("missing", "stop"),
+            "drop_orphans": bool(request.POST.get("drop_orphans")),
+        }
+        forks.change(line, fork, options=options)
+    elif what == "name":
+        forks.change(line, fork, name=request.POST.get("name", ""))
+    else:
+        raise BadRecipe("This form asks for nothing that is known.")
+
+
+def _added(request: HttpRequest) -> dict[str, Any]:
+    op = request.POST.get("op", "")
+    edit: dict[str, Any] = {"op": op}
+    for name in sorted(recipes.FIELDS.get(op, ())):
+        text = request.POST.get(name, "")[:LENGTH].strip()
+        if name in ("position", "after", "ms"):
+            number = whole(text.removeprefix("#").replace("\u202f", "").replace(" ", ""))
+            if number is None:
+                raise BadRecipe(f"{name} is a whole number, not {text[:40]!r}.")
+            edit[name] = number
+        elif name == "data":
+            edit[name] = _json(text, "The payload")
+        else:
+            edit[name] = _json(text, "The event")
+    return edit
+
+
+def _json(text: str, what: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadRecipe(f"{what} is not JSON: {error}") from error
+
+
+def _code(request: HttpRequest, fork: Fork) -> dict[str, Any]:
+    service, how = request.POST.get("service", "")[:200], request.POST.get("how", "disk")
+    code = dict(fork.code)
+    code.pop(service, None)
+    if how == "recorded":
+        code[service] = "recorded"
+    elif how == "source":
+        text = request.POST.get("source", "").replace("\r\n", "\n")
+        code[service] = {"source": text or codes.told_of().sources.get(service, "") or "#"}
+    elif how == "module":
+        code[service] = {"module": request.POST.get("module", "")[:200].strip()}
+    return code

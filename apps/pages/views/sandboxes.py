@@ -1,0 +1,255 @@
+"""Sandboxes: the list, and one with its recipe, its runs and what they came to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from apps.access.commands.trail import note
+from apps.access.errors import NotAllowed
+from apps.eventlog.errors import EventLogError
+from apps.eventlog.places import Line
+from apps.eventlog.queries import log
+from apps.pages import links
+from apps.pages.nav import PAGES
+from apps.pages.queries import moments
+from apps.pages.queries import sandboxes as shown
+from apps.pages.queries.dock import dock
+from apps.pages.views.frame import Frame, is_part, of_system, refused, whole
+from apps.pages.views.recipes import changed, draft, recipe
+from apps.sandbox.commands import control, forks
+from apps.sandbox.errors import BadRecipe, UnknownSandbox
+from apps.sandbox.models import Fork, Run
+from apps.sandbox.queries import forks as found
+
+PAGE = next(page for page in PAGES if page.url == "pages:sandboxes")
+UNDERWAY = ("queued", "running")
+SAID = {
+    "queued": "Waiting for a worker", "running": "Replaying", "paused": "Paused",
+    "stopped": "Stopped", "cancelled": "Cancelled", "failed": "Failed", "finished": "Finished",
+}  # fmt: skip
+CHECKS = (
+    ("twice", "Every delivery twice", "which handlers are not idempotent"),
+    ("swapped", "Neighbours swapped", "what depends on the order between streams"),
+    ("failing", "Each call failing once", "what a retry does not mend"),
+)
+
+
+def need(frame: Frame) -> None:
+    """Refuse who may not change sandboxes. raises  NotAllowed"""
+    if not frame.may("debugger"):
+        raise NotAllowed(needed="debugger", role=frame.role)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@of_system
+def sandboxes(request: HttpRequest, frame: Frame) -> HttpResponse:
+    """The sandboxes of a system; POST makes one, and with `start` runs it."""
+    if request.method == "POST":
+        return _create(request, frame)
+    return _list(request, frame)
+
+
+def _list(request: HttpRequest, frame: Frame, error: str = "") -> HttpResponse:
+    line = log.line(frame.slug)
+    rows = []
+    for fork in found.forks(line):
+        runs = found.runs(fork)
+        on = sum(1 for edit in fork.edits if edit.get("on", True))
+        rows.append({"fork": fork, "last": runs[0] if runs else None, "runs": len(runs), "on": on})
+    context = {
+        "frame": frame, "params": frame.params, "page": PAGE, "title": "Sandboxes", "rows": rows,
+        "error": error, "may": frame.may("debugger"), "base": max(0, frame.at.position - 1),
+        "until": line.head, "posted": request.POST,
+    }  # fmt: skip
+    if frame.draw and frame.line.head:
+        context["dock"] = dock(frame.line, frame.at, zoom=frame.window, user_id=frame.user_id)
+    return render(request, "sandbox/sandboxes.html", context, status=422 if error else 200)
+
+
+def _create(request: HttpRequest, frame: Frame) -> HttpResponse:
+    need(frame)
+    line = log.line(frame.slug)
+    position = whole(request.POST.get("position", ""))
+    edits = [{"op": "skip", "position": position}] if position else []
+    try:
+        base = log.moment(line, request.POST.get("base", "")[:80])
+        end = log.moment(line, request.POST.get("until", "")[:80])
+        span = whole(request.POST.get("span", "")) or forks.most()
+        fork = forks.create(
+            line, base=base, until=min(end, base + min(span, forks.most())), edits=edits,
+            name=request.POST.get("name", "")[:200], by=frame.user_id,
+        )  # fmt: skip
+        note(frame.actor, "sandbox made", fork.name, system_id=fork.system)
+        if request.POST.get("start"):
+            forks.start(line, fork)
+            control.ring()
+    except EventLogError as error:
+        if is_part(request):
+            return refused(request, str(error), status=422)
+        return _list(request, frame, str(error))
+    return HttpResponseRedirect(_address(frame, fork))
+
+
+def _address(frame: Frame, fork: Fork, run: Run | None = None) -> str:
+    address = reverse("pages:sandbox", args=[frame.slug, fork.pk])
+    timeline = run.timeline if run else None
+    return address + (f"?timeline={timeline}" if timeline else "")
+
+
+def _fork(frame: Frame, number: int) -> Fork:
+    try:
+        return found.fork(frame.line, number)
+    except UnknownSandbox as error:
+        raise Http404(str(error)) from error
+
+
+@require_GET
+@of_system
+def sandbox(request: HttpRequest, frame: Frame, number: int) -> HttpResponse:
+    """One sandbox, with the run whose timeline the address names, else the last."""
+    fork = _fork(frame, number)
+    runs = found.runs(fork)
+    known = {run.timeline for run in runs} | {fork.timeline}
+    if frame.line.timeline not in known:
+        run = runs[0] if runs else None
+        query = request.GET.copy()
+        query["timeline"] = str(run.timeline if run else fork.timeline)
+        query.pop("at", None)
+        return HttpResponseRedirect(f"{request.path}?{query.urlencode()}")
+    run = next((each for each in runs if each.timeline == frame.line.timeline), None)
+    context = _basics(frame, fork, run) | {"runs": runs} | recipe(request, frame, fork)
+    context |= draft(request, frame, fork) | results(request, frame, fork, run, runs)
+    if frame.draw and frame.line.head:
+        context["dock"] = dock(frame.line, frame.at, zoom=frame.window, user_id=frame.user_id)
+    return render(request, "sandbox/sandbox.html", context)
+
+
+@require_GET
+@of_system
+def part(request: HttpRequest, frame: Frame, number: int) -> HttpResponse:
+    """What a run came to so far; asked for again while it goes on."""
+    fork = _fork(frame, number)
+    runs = found.runs(fork)
+    run = next((each for each in runs if each.timeline == frame.line.timeline), None)
+    if not is_part(request):
+        return HttpResponseRedirect(_address(frame, fork, run))
+    context = _basics(frame, fork, run) | results(request, frame, fork, run, runs)
+    response = render(request, "sandbox/_main.html", context)
+    if not context["underway"] and request.GET.get("was") in UNDERWAY:
+        response["HX-Refresh"] = "true"  # there is more on the page than this part by then
+    return response
+
+
+@require_POST
+@of_system
+def act(request: HttpRequest, frame: Frame, number: int) -> HttpResponse:
+    """Start a run, pause it and so on, keep it as a test, or discard the sandbox."""
+    need(frame)
+    fork = _fork(frame, number)
+    line, what = log.line(frame.slug), request.POST.get("do", "")
+    run = fork.runs.filter(timeline=frame.line.timeline).first()
+    try:
+        if what == "discard":
+            forks.discard(fork)
+            note(frame.actor, "sandbox discarded", fork.name, system_id=fork.system)
+            return HttpResponseRedirect(reverse("pages:sandboxes", args=[frame.slug]))
+        if what == "start":
+            forks.change(line, fork, options=fork.options | _pace(request))
+            run = forks.start(line, fork, check=request.POST.get("check", ""))
+            control.ring()
+        elif run is not None and what == "keep":
+            control.keep(run, request.POST.get("name", "") or fork.name)
+        elif run is not None:
+            run = control.do(run, what, options=_answer(request, run))
+    except EventLogError as error:
+        return _refused(request, frame, fork, str(error))
+    return HttpResponseRedirect(_address(frame, fork, run))
+
+
+def _refused(request: HttpRequest, frame: Frame, fork: Fork, text: str) -> HttpResponse:
+    runs = found.runs(fork)
+    run = next((each for each in runs if each.timeline == frame.line.timeline), None)
+    context = _basics(frame, fork, run) | {"runs": runs, "error": text}
+    context |= recipe(request, frame, fork) | draft(request, frame, fork)
+    context |= results(request, frame, fork, run, runs)
+    return render(request, "sandbox/sandbox.html", context, status=422)
+
+
+def _pace(request: HttpRequest) -> dict[str, Any]:
+    speed = request.POST.get("speed", "fast")
+    made: dict[str, Any] = {"speed": "fast" if speed == "fast" else "recorded"}
+    if speed.startswith("x") and speed[1:].isdecimal():
+        made["factor"] = int(speed[1:6])
+    return made | {"stop_when": request.POST.get("stop_when", "")[:2000].strip()}
+
+
+def _answer(request: HttpRequest, run: Run) -> dict[str, Any]:
+    """Return what a person answers to a call without a recording."""
+    how = request.POST.get("missing", "")
+    if how != "stub":
+        return {"missing": how} if how else {}
+    try:
+        response = msgspec.json.decode(request.POST.get("response", "")[:100_000])
+    except msgspec.DecodeError as error:
+        raise BadRecipe(f"The answer is not JSON: {error}") from error
+    wanted = run.wanted or {}
+    stub = {"call": wanted.get("call", ""), "response": response}
+    return {"stubs": [*run.options.get("stubs", []), stub]}
+
+
+def _basics(frame: Frame, fork: Fork, run: Run | None) -> dict[str, Any]:
+    at = moments.at(frame.line, fork.base)
+    params: links.Params = frame.params | {"timeline": [str(frame.line.timeline)]}
+    return {
+        "frame": replace(frame, params=params), "params": params, "page": PAGE,
+        "title": fork.name, "fork": fork, "run": run, "fork_at": at, "checks": CHECKS,
+        "may": frame.may("debugger"), "underway": run is not None and run.status in UNDERWAY,
+        "here": reverse("pages:sandbox", args=[frame.slug, fork.pk]),
+    }  # fmt: skip
+
+
+def results(
+    request: HttpRequest, frame: Frame, fork: Fork, run: Run | None, runs: list[Run]
+) -> dict[str, Any]:
+    """Return what is shown of a run: how far it is, and what it came to."""
+    if run is None:
+        return {"runs": runs}
+    seconds = max(0.001, run.ran_ms / 1000)
+    rate = run.done / seconds if run.ran_ms else 0
+    context: dict[str, Any] = {
+        "runs": runs, "said": SAID[run.status], "rate": round(rate), "seconds": seconds,
+        "left": (run.total - run.done) / rate if rate else None, "result": run.result,
+        "everything": request.GET.get("show") == "all",
+    }  # fmt: skip
+    if run.result:
+        original: Line = log.line(frame.slug)
+        run = Run.objects.select_related("fork").get(pk=run.pk)
+        context["lanes"] = shown.lanes(
+            run, original, frame.line, everything=context["everything"]
+        )  # fmt: skip
+        context["fields"], context["entities"] = shown.states_shown(run)
+        twins = (run.result or {}).get("twins", [])
+        context["again"] = [t for t in twins if t["again"]]
+        context["fine"] = [t for t in twins if not t["again"]]
+    return context
+
+
+@require_POST
+@of_system
+def change(request: HttpRequest, frame: Frame, number: int) -> HttpResponse:
+    """Change the recipe: add, switch or remove an edit; the code, the answers, the name."""
+    need(frame)
+    fork = _fork(frame, number)
+    try:
+        changed(request, log.line(frame.slug), fork)
+    except EventLogError as error:
+        return _refused(request, frame, fork, str(error))
+    run = fork.runs.filter(timeline=frame.line.timeline).first()
+    return HttpResponseRedirect(_address(frame, fork, run))
