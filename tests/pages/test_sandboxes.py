@@ -1,0 +1,111 @@
+"""The pages of sandboxes, on a small system whose services nobody can run: effects stay."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from apps.sandbox.commands import jobs
+from apps.sandbox.models import Fork, Run
+from tests.conftest import Log
+
+
+def made(client: Client, **fields: str) -> Fork:
+    """Make a sandbox by its form and return it."""
+    answer = client.post("/shop/sandboxes", {"base": "5", "until": "60"} | fields)
+    assert answer.status_code == 302
+    return Fork.objects.latest("pk")
+
+
+def done(fork: Fork) -> Run:
+    """Do the last run of a sandbox here."""
+    run = jobs.claim(fork.runs.latest("number").pk)
+    assert run is not None
+    return jobs.work(run)
+
+
+def page(client: Client, fork: Fork, query: str = "") -> str:
+    return client.get(f"/shop/sandboxes/{fork.pk}{query}", follow=True).content.decode()
+
+
+def test_the_story_of_one_event(trade: Log, debugger: Client) -> None:
+    fork = made(debugger, name="Without <b>it</b>", position="6", start="1")
+    run = done(fork)
+
+    text = page(debugger, fork)
+    assert run.status == "finished"
+    assert 'data-mode="fork"' in text
+    assert "Without &lt;b&gt;it&lt;/b&gt;" in text
+    assert "missing 1" in text
+    assert "did not happen" in text
+    assert "1 of 1 on" in text
+
+
+def test_switching_an_edit_off_and_running_again(trade: Log, debugger: Client) -> None:
+    fork = made(debugger, position="6")
+    form = f"/shop/sandboxes/{fork.pk}/recipe?timeline={fork.timeline}"
+    debugger.post(form, {"do": "switch", "index": "0"})
+    debugger.post(f"/shop/sandboxes/{fork.pk}/act?timeline={fork.timeline}", {"do": "start"})
+    done(fork)
+
+    text = page(debugger, fork)
+    assert "0 of 1 on" in text
+    assert "Nothing differs." in text
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"op": "skip", "position": "3"}, "is not after the fork point"),
+        ({"op": "skip", "position": "x"}, "whole number"),
+        ({"op": "change", "position": "7", "data": "{"}, "not JSON"),
+        ({"op": "insert", "after": "9", "event": "{}"}, "`type`"),
+        ({"op": "fly"}, "expected one of"),
+        ({"op": "skip", "position": "6"}, "contradicts"),
+    ],
+)
+def test_an_edit_that_cannot_be_meant_is_refused_in_words(
+    fields: dict[str, str], words: str, trade: Log, debugger: Client
+) -> None:
+    fork = made(debugger, position="6")
+    answer = debugger.post(
+        f"/shop/sandboxes/{fork.pk}/recipe?timeline={fork.timeline}", {"do": "add"} | fields
+    )
+    assert answer.status_code == 422
+    assert words in answer.content.decode().replace("&#x27;", "'")
+
+
+def test_a_viewer_sees_and_changes_nothing(trade: Log, debugger: Client, viewer: Client) -> None:
+    fork = made(debugger, position="6")
+
+    assert "New sandbox" not in viewer.get("/shop/sandboxes").content.decode()
+    assert viewer.get(f"/shop/sandboxes/{fork.pk}", follow=True).status_code == 200
+    assert viewer.post("/shop/sandboxes", {"base": "5"}).status_code == 403
+    act = f"/shop/sandboxes/{fork.pk}/act?timeline={fork.timeline}"
+    assert viewer.post(act, {"do": "start"}).status_code == 403
+    assert fork.runs.count() == 0
+
+
+def test_a_sandbox_of_another_system_is_not_there(trade: Log, debugger: Client) -> None:
+    assert debugger.get("/shop/sandboxes/99999").status_code == 404
+
+
+def test_nothing_recorded_and_nothing_made(shop: Log, debugger: Client) -> None:
+    assert "Nothing recorded yet" in debugger.get("/shop/sandboxes").content.decode()
+
+
+def test_a_discarded_one_is_gone(trade: Log, debugger: Client) -> None:
+    fork = made(debugger)
+    debugger.post(f"/shop/sandboxes/{fork.pk}/act?timeline={fork.timeline}", {"do": "discard"})
+    assert debugger.get(f"/shop/sandboxes/{fork.pk}").status_code == 404
+
+
+def test_the_other_pages_work_on_a_sandbox(trade: Log, debugger: Client) -> None:
+    fork = made(debugger, position="6", start="1")
+    done(fork)
+    for address in ("events", "traces", "state", "state/order-3"):
+        text = debugger.get(
+            f"/shop/{address}?timeline={fork.timeline}", follow=True
+        ).content.decode()
+        assert 'data-mode="fork"' in text
+        assert "Leave the sandbox" in text
