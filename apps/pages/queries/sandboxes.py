@@ -18,8 +18,8 @@ from apps.pages.words import place, plural, visible
 from apps.projections.answers import encoded
 from apps.sandbox.commands.settle import links_of
 from apps.sandbox.edits import Edit
-from apps.sandbox.models import Run
 from apps.sandbox.queries.comparison import changed, kept_states, pairs_of
+from apps.sandbox.queries.forks import Run
 from apps.sandbox.recording import report
 
 LANES = 300  # rows of lanes

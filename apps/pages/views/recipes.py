@@ -15,8 +15,8 @@ from apps.pages.views.frame import Frame, whole
 from apps.sandbox import edits as recipes
 from apps.sandbox.commands import forks
 from apps.sandbox.errors import BadRecipe
-from apps.sandbox.models import Fork
 from apps.sandbox.queries import code as codes
+from apps.sandbox.queries.forks import Fork
 
 OPS = (
     ("skip", "x", "Skip"), ("change", "edit", "Edit"), ("insert", "plus", "Insert"),

@@ -25,8 +25,8 @@ from apps.pages.views.frame import Frame, is_part, of_system, refused, whole
 from apps.pages.views.recipes import changed, draft, recipe
 from apps.sandbox.commands import control, forks
 from apps.sandbox.errors import BadRecipe, UnknownSandbox
-from apps.sandbox.models import Fork, Run
 from apps.sandbox.queries import forks as found
+from apps.sandbox.queries.forks import Fork, Run
 
 PAGE = next(page for page in PAGES if page.url == "pages:sandboxes")
 UNDERWAY = ("queued", "running")
@@ -230,7 +230,7 @@ def results(
     }  # fmt: skip
     if run.result:
         original: Line = log.line(frame.slug)
-        run = Run.objects.select_related("fork").get(pk=run.pk)
+        run = found.run(fork, run.number)
         context["lanes"] = shown.lanes(
             run, original, frame.line, everything=context["everything"]
         )  # fmt: skip

@@ -7,6 +7,8 @@ from apps.eventlog.queries import log
 from apps.sandbox.errors import UnknownSandbox
 from apps.sandbox.models import Fork, Run
 
+__all__ = ["Fork", "Run", "fork", "fork_of", "forks", "original", "run", "runs"]
+
 LISTED = 200
 
 
