@@ -12,6 +12,8 @@ from apps.eventlog import seen
 
 NAMES = 100_000  # streams, and as many correlations, remembered before both start anew
 
+LANES = 20_000  # the same for lanes: a type of its own for every event must not fill the memory
+
 Lane = tuple[str, str, str, str, str, str]
 
 
@@ -128,7 +130,11 @@ class Memory:
         return found
 
     def trim(self) -> None:
-        """Keep within bounds."""
+        """Keep within bounds, at the end of a batch: what is thrown out is looked up again."""
+        if len(self.strings) > LANES:
+            self.lanes.clear()
+            self.strings.clear()
+            self.failures.clear()
         if len(self.streams) > NAMES:
             self.streams.clear()
             self.revisions.clear()

@@ -30,6 +30,7 @@ MINUTE, HOUR = 60_000_000, 3_600_000_000  # µs
 FACETS = {"type": "type", "source": "source", "channel": "channel", "kind": "kind",
           "outcome": "type", "subscriber": "source"}  # fmt: skip
 OF_DELIVERIES = {"outcome", "subscriber"}
+COUNTED = 5_000  # lanes the rollups are asked about; with more, events are looked at instead
 
 
 class Bin(msgspec.Struct, frozen=True):
@@ -145,11 +146,12 @@ def facets(line: Line, text: str, *, at: int | None = None, widen: bool = False)
 
     Counted among the events a query finds as of position `at`; at most 100 values a field, most
     frequent first. `widen` counts each field as though the query did not ask for that field, so
-    that other values can be offered beside those chosen; it needs names and positions alone.
+    that other values can be offered beside those chosen; it needs names and positions alone, and
+    no more than 5000 different ones.
     """
     it = plan(line, text, at=at)
     found = Facets()
-    if not it.by_lanes:
+    if not it.by_lanes or len(it.known) > COUNTED:
         counts = _lanes_scanned(it, found)
         return _filled(found, dict.fromkeys(FACETS, (it, counts)))
     asked = {term.field.name for term in parse(text).terms} if widen else set()

@@ -8,6 +8,7 @@ from apps.eventlog.queries.lanes import Strings, lanes
 from apps.pages.tiles import Tile, tile, tiles
 
 REMEMBERED = 200  # systems
+WIDEST = 20_000  # lanes of a system that is remembered; one with a type for each event has more
 
 
 class Cast(NamedTuple):
@@ -40,7 +41,8 @@ def cast(system: int) -> Cast:
         if lane.kind not in ("delivery", "progress", "span"):
             publishers.setdefault(lane.type, lane.source)
     made = Cast(found, tiles(lane.source for lane in found.values()), publishers)
-    if len(_known) >= REMEMBERED:
+    if len(_known) >= REMEMBERED or len(found) > WIDEST:
         _known.clear()
-    _known[system] = (len(found), made)
+    if len(found) <= WIDEST:
+        _known[system] = (len(found), made)
     return made
