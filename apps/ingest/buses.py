@@ -13,6 +13,7 @@ from apps.ingest.problems import shown
 CONNECTORS = {
     "files": "apps.ingest.connectors.files.Files",
     "kafka": "apps.ingest.connectors.kafka.Kafka",
+    "mqtt": "apps.ingest.connectors.mqtt.Mqtt",
     "nats": "apps.ingest.connectors.nats.Nats",
     "rabbitmq": "apps.ingest.connectors.rabbitmq.RabbitMQ",
     "redis": "apps.ingest.connectors.redis.Redis",
