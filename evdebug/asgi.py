@@ -16,6 +16,7 @@ pages = get_asgi_application()
 # They have models, which Django must know first.
 from apps.ingest import door  # noqa: E402
 from apps.live import routing as live  # noqa: E402
+from apps.pages import routing as page_sockets  # noqa: E402
 from apps.sandbox import routing as sandbox  # noqa: E402
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -24,7 +25,7 @@ Send = Callable[[Any], Awaitable[None]]
 NO_SUCH_SOCKET = 4404
 
 # An app's sockets: `guarded` in its routing.py (apps/access/queries/sockets.py says how), and here.
-routed = URLRouter([*live.urlpatterns, *sandbox.urlpatterns])
+routed = URLRouter([*live.urlpatterns, *page_sockets.urlpatterns, *sandbox.urlpatterns])
 
 
 async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:

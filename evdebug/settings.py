@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "apps.access",
     "apps.ingest",
     "apps.traces",
+    "apps.audits",
     "apps.live",
     "apps.projections",
     "apps.sandbox",
@@ -177,6 +178,11 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
+    "audits": {
+        "task": "apps.audits.tasks.look_at_all",
+        "schedule": timedelta(seconds=5),
+        "options": {"expires": 5},
+    },
     "snapshots": {"task": "apps.projections.tasks.keep_up", "schedule": timedelta(seconds=30)},
     "sweep": {"task": "apps.access.tasks.sweep", "schedule": timedelta(hours=1)},
     "sandboxes": {

@@ -11,7 +11,7 @@ from apps.access.queries.visitors import in_thread
 from apps.eventlog.envelope import Recorded, jsonable
 from apps.eventlog.places import Line
 from apps.eventlog.queries import log, search
-from apps.live.receivers import news
+from apps.live.queries.watching import news, relay
 
 PAGE = 200  # events read at once
 PAGE_BYTES = 2 * 1024 * 1024
@@ -28,6 +28,7 @@ async def events(socket: Socket) -> None:
     """
     line, query = socket.line, socket.parameter("query")
     after = _position(socket.parameter("after", "0"))
+    relay.start()
     await in_thread(search.follower, line, query)  # what is wrong with a query is said at once
     while True:
         frames, after = await in_thread(_next, line, query, after)

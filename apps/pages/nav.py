@@ -16,6 +16,7 @@ class Page(NamedTuple):
 
 
 PAGES = (
+    Page("Live", "live", "l", "pages:live"),
     Page("Events", "events", "e", "pages:events"),
     Page("Traces", "trace", "t", "pages:traces"),
     Page("State", "state", "s", "pages:states"),
@@ -23,3 +24,8 @@ PAGES = (
     Page("Sources", "plug", "c", "pages:sources"),
     Page("Welcome", "flag", "", "pages:welcome", own=False),
 )
+
+
+def page(url: str) -> Page:
+    """Return the page of an address's name."""
+    return next(each for each in PAGES if each.url == url)

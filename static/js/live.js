@@ -1,25 +1,25 @@
-// The live edge: while the page follows it, look every 2 s; in the past, more rarely, only for the
-// transport's right edge. A lost connection is said, with what still works, and never moves the playhead.
+// The live edge: a socket says how far the log is, and the transport follows. A lost connection is said,
+// with what still works, and never moves the playhead.
 import { group } from "./format.js";
 import { seek, state } from "./playhead.js";
+import { paced } from "./paced.js";
+import { keep } from "./socket.js";
 
-const EVERY = { live: 2000, past: 10000 };
-const RETRY = [2000, 4000, 8000, 15000];
 const $ = (id) => globalThis.document?.getElementById(id);
-let timer = 0, lostAt = 0, tries = 0, before = 0;
+const LOOK = 2000, PAST = 10000;  // ms between two drawings of the bars: live, and in the past
+let lostAt = 0, before = 0, line = null, known = 0, soon = 0;
 
-/** Return how long to wait before the next look. */
-export const wait = (live, failed) => (failed ? RETRY[Math.min(failed, RETRY.length) - 1] : live ? EVERY.live : EVERY.past);
+/** What a page adds: `wants()` to the socket's address, `heard(frame)`, and whether it stays live when lost. */
+export const edge = { stays: false, wants: () => ({}), heard: () => {}, again: () => line?.again() };
 
-function next() {
-  clearTimeout(timer);
-  timer = setTimeout(look, wait(state.live, tries));
-}
+const look = () => { clearTimeout(soon); soon = 0; $("timeline").dispatchEvent(new CustomEvent("tick")); };
+const lookLive = paced(LOOK, look);
 
-function look() {
-  if (document.hidden) return next();
-  $("timeline").dispatchEvent(new CustomEvent("tick"));
-  return next();
+function address() {
+  const url = new URL(`/ws/${location.pathname.split("/")[1]}/live`, location.href);
+  url.protocol = url.protocol.replace("http", "ws");
+  url.search = new URLSearchParams({ after: String(state.last), ...edge.wants() });
+  return url.href;
 }
 
 function say(kind, title, text) {
@@ -27,42 +27,59 @@ function say(kind, title, text) {
   banner.className = `banner ${kind}`;
   banner.querySelector("b").textContent = title;
   banner.querySelector("[data-text]").textContent = text;
-  banner.querySelector('[data-act="retry"]').hidden = kind !== "bn-warn";
+  banner.querySelector('[data-act="retry"]').hidden = kind !== "bn-warn" || !lostAt;
   banner.querySelector('[data-act="live"]').hidden = kind === "bn-warn";
   banner.hidden = false;
 }
 
-function lost() {
+function lost(tries, ms) {
   if (!lostAt) {
     lostAt = Date.now();
     before = state.last;
-    if (state.live) seek(state.at, { quiet: false });
+    if (state.live && !edge.stays) seek(state.at, { quiet: false });
   }
-  tries += 1;
   const s = Math.round((Date.now() - lostAt) / 1000);
-  say("bn-warn", `Connection lost ${s} s ago.`, `Recording goes on; this page shows ${document.querySelector('[data-bind="clock"]')?.textContent}. Trying again in ${wait(false, tries) / 1000} s.`);
-  next();
+  say("bn-warn", `Connection lost ${s} s ago.`, `Recording goes on; this page shows ${document.querySelector('[data-bind="clock"]')?.textContent}. Trying again in ${ms / 1000} s.`);
+  if (tries) void signedIn();
 }
 
-function back() {
-  if (!lostAt) return;
-  lostAt = tries = 0;
-  const more = state.last - before;
-  say("bn-ok", "Back.", `${group(more)} ${more === 1 ? "event" : "events"} arrived meanwhile; you are still where you were.`);
+/** Go to the sign-in page when that is why there is no socket. */
+async function signedIn() {
+  const url = new URL($("dock").dataset.moment, location.href);
+  const answer = await fetch(url, { headers: { Accept: "application/json", "HX-Request": "true" } }).catch(() => null);
+  if (answer?.status === 401) location.reload();
+}
+
+function back(frame) {
+  const more = frame.head - before, live = state.live;
+  lostAt = 0;
+  say("bn-ok", "Back.", `${group(more)} ${more === 1 ? "event" : "events"} arrived meanwhile${live ? "" : "; you are still where you were"}.`);
+  $("banner").querySelector('[data-act="live"]').hidden = live;
   setTimeout(() => { if (!lostAt) $("banner").hidden = true; }, 10000);
-  next();
+  look();
 }
 
-/** Begin to look, once it is known whether the page is live. */
+function heard(frame) {
+  if (lostAt) back(frame);
+  trouble(frame.trouble || (frame.degraded && `${frame.degraded}: what other processes record comes a second later.`));
+  if (frame.head > known) {
+    known = frame.head;
+    if (state.live) lookLive(); else soon ||= setTimeout(look, PAST);
+  }
+  edge.heard(frame);
+}
+
+let said = "";
+function trouble(text) {
+  if (text && text !== said) say("bn-warn", "Degraded.", text);
+  if (!text && said && !lostAt) $("banner").hidden = true;
+  said = text || "";
+}
+
+/** Begin to follow, once it is known whether the page is live. */
 export function begin() {
-  const ours = (e) => e.detail.elt?.id === "timeline";
-  document.addEventListener("htmx:sendError", (e) => ours(e) && lost());
-  document.addEventListener("htmx:timeout", (e) => ours(e) && lost());
-  document.addEventListener("htmx:responseError", (e) => ours(e) && e.detail.xhr.status >= 500 && lost());
-  document.addEventListener("htmx:afterSwap", (e) => e.detail.requestConfig?.elt?.id === "timeline" && back());
-  document.addEventListener("visibilitychange", () => document.hidden || look());
+  line = keep(address, { heard, lost, back: () => {} });
   // Going live begins with a look at where the edge is by now.
   document.body.addEventListener("settled", () => state.live && !state.edge && look());
-  document.addEventListener("click", (e) => e.target.closest?.('[data-act="retry"]') && look());
-  next();
+  document.addEventListener("click", (e) => e.target.closest?.('[data-act="retry"]') && line.again());
 }

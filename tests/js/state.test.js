@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { free, parameters } from "../../static/js/follow.js";
 import { meaning } from "../../static/js/keys.js";
-import { wait } from "../../static/js/live.js";
 import { paced } from "../../static/js/paced.js";
 import { changed, withParams } from "../../static/js/params.js";
 import { share } from "../../static/js/playhead.js";
 import { target } from "../../static/js/rows.js";
+import { keep, wait } from "../../static/js/socket.js";
 import { watch } from "../../static/js/wait.js";
 import { text, within, zoomed } from "../../static/js/window.js";
 
@@ -93,10 +93,54 @@ test("pace: at once, then spaced, and the last call is never lost", () => {
   call();
   assert.equal(calls, 3);
 });
-test("the live edge: sooner while live, ever later while nobody answers", () => {
-  assert.equal(wait(true, 0), 2000);
-  assert.ok(wait(false, 0) > wait(true, 0));
-  assert.deepEqual([1, 2, 3, 4, 99].map((n) => wait(true, n)), [2000, 4000, 8000, 15000, 15000]);
+function socketWorld() {
+  const world = { sockets: [], timers: [], listeners: {}, told: [] };
+  class WebSocket {
+    constructor(url) { Object.assign(this, { url, readyState: 1, sent: [] }); world.sockets.push(this); }
+    send(text) { this.sent.push(text); }
+    close() { this.closed = true; this.onclose?.(); }
+  }
+  const on = (name, f) => { world.listeners[name] = f; };
+  const env = {
+    WebSocket, document: { hidden: false, addEventListener: on }, away: on, soon: (f) => f(),
+    set: (f, ms) => world.timers.push({ f, ms }), clear: (n) => { if (n) world.timers[n - 1] = null; },
+  };
+  let after = 0;
+  const line = keep(() => `ws://x/?after=${after}`, {
+    heard: (frame) => { after = frame.head; world.told.push(frame.head); }, lost: (tries, ms) => world.told.push(`lost ${tries} ${ms}`), back: () => world.told.push("back"),
+  }, env);
+  return Object.assign(world, { env, line, last: () => world.sockets.at(-1), frame: (head) => world.last().onmessage({ data: JSON.stringify({ head }) }), run: (ms) => { const n = world.timers.findLastIndex((t) => t?.ms === ms); const { f } = world.timers[n]; world.timers[n] = null; f(); } });
+}
+test("a socket: frames are answered now and then, and it opens again where the page is", () => {
+  const w = socketWorld();
+  [1, 2, 3, 4, 5].forEach(w.frame);
+  assert.deepEqual(w.last().sent, ["4"]);
+  w.last().close();
+  w.run(1000);
+  assert.equal(w.last().url, "ws://x/?after=5");
+  w.frame(6);
+  assert.deepEqual(w.told, [1, 2, 3, 4, 5, "lost 0 1000", "back", 6]);
+});
+test("a socket: a line that stalls is given up, later and later", () => {
+  const w = socketWorld();
+  w.run(10000);
+  assert.equal(w.sockets[0].closed, true);
+  w.run(1000);
+  w.last().close();
+  assert.deepEqual(w.told, ["lost 0 1000", "lost 1 2000"]);
+  assert.deepEqual([0, 1, 2, 3, 4, 99].map(wait), [1000, 2000, 4000, 8000, 15000, 15000]);
+});
+test("a socket: it rests while nobody looks, and says nothing of it", () => {
+  const w = socketWorld();
+  w.env.document.hidden = true;
+  w.listeners.visibilitychange();
+  assert.equal(w.sockets[0].closed, true);
+  w.line.again();
+  assert.equal(w.sockets.length, 1);
+  w.env.document.hidden = false;
+  w.listeners.visibilitychange();
+  assert.equal(w.sockets.length, 2);
+  assert.deepEqual(w.told, []);
 });
 test("waiting for the first event outlives a lost connection", async () => {
   const answers = [Promise.reject(new Error("gone")), { ok: false }, { ok: true, json: () => ({ position: 0 }) }, { ok: true, json: () => ({ position: 3 }) }];

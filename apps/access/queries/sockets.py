@@ -93,6 +93,10 @@ class Socket:
             return await asyncio.wait_for(self._inbox.get(), timeout)
         return None
 
+    def said(self) -> str | None:
+        """Return the client's next message if it is here already."""
+        return None if self._inbox.empty() else self._inbox.get_nowait()
+
     def end(self, closed: Closed) -> None:
         """Have the socket closed. May be called twice; the first reason counts."""
         if not self._end.done():

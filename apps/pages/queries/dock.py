@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from apps.audits.queries.findings import findings
 from apps.eventlog.envelope import Recorded
 from apps.eventlog.places import Line
 from apps.eventlog.queries import log
@@ -11,6 +12,7 @@ from apps.eventlog.queries.counts import Bin
 from apps.eventlog.queries.search import search
 from apps.eventlog.terms import written
 from apps.pages import charts, marks, windows
+from apps.pages.alarms import alarm
 from apps.pages.payload import value_at
 from apps.pages.queries.bars import bars
 from apps.pages.queries.bookmarks import bookmarks
@@ -167,6 +169,10 @@ def _marks(
         start, end = max(0, bins[0].position - 1), min(line.head, _end(line, bins))
         for at, time, text in broken_rules(line, owner=user_id, start=start, end=end):
             found.append(marks.Mark("odd", at, time, f"Rule broken: {text}"))
+    for finding in findings(line, at=line.log_time or 0, after=window.start, muted=False):
+        if window.holds(finding.start):
+            title = alarm(finding).title
+            found.append(marks.Mark("odd", finding.position, finding.start, title))
     for event in _deploys(line, bins):
         found.append(marks.Mark("deploy", event.position, event.log_time, _deployed(event)))
     return found

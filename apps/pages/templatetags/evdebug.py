@@ -33,6 +33,19 @@ register.filter("percent", words.percent)
 
 
 @register.filter
+def rated(per_second: float) -> str:
+    """Return a rate: 4.3/s, 0.12/s, 5.2/min."""
+    return words.rate(per_second * 1000, 1000 * words.SECOND)
+
+
+@register.filter
+def filled(text: str, what: SafeString) -> SafeString:
+    """Return a sentence with what belongs into its `{}`."""
+    before, _, after = text.partition("{}")
+    return format_html("{}{}{}", before, what, after)
+
+
+@register.filter
 def tile_for(known: Cast, service: str) -> Tile:
     """Return the tile of a service."""
     return known.of(service)

@@ -13,8 +13,7 @@ from apps.eventlog.errors import QueryError
 from apps.eventlog.query import spans
 from apps.eventlog.suggest import suggest
 from apps.eventlog.terms import FIELDS
-from apps.pages import links
-from apps.pages.nav import PAGES
+from apps.pages import links, nav
 from apps.pages.queries import browser, summary
 from apps.pages.queries.detail import detail
 from apps.pages.queries.dock import dock
@@ -38,7 +37,8 @@ def events(request: HttpRequest, frame: Frame) -> HttpResponse:
         if position:
             context |= drawer_context(request, frame, position)
     context |= {
-        "position": position, "page": PAGES[0], "title": "Events", "query_fields": FIELDS.values()
+        "position": position, "page": nav.page("pages:events"), "title": "Events",
+        "query_fields": FIELDS.values(),
     }  # fmt: skip
     return render(request, "pages/events.html", context, status=status)
 

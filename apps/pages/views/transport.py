@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
@@ -22,7 +24,10 @@ def timeline(request: HttpRequest, frame: Frame) -> HttpResponse:
     if not is_part(request):
         return page(frame, request)
     drawn = dock(frame.line, frame.at, zoom=frame.window, user_id=frame.user_id)
-    context = {"frame": frame, "params": frame.params, "dock": drawn, "part": True}
+    # The Live page says other things in their place.
+    asks = urlsplit(request.headers.get("HX-Current-URL", "")).path
+    part = not asks.endswith("/live")
+    context = {"frame": frame, "params": frame.params, "dock": drawn, "part": part}
     return render(request, "pages/_timeline.html", context)
 
 

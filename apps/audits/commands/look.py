@@ -1,0 +1,150 @@
+"""Looking at what is new in a timeline, step by step, and noting what is far from usual."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from django.db import transaction
+
+from apps.audits.models import Finding, Looked
+from apps.audits.queries.counts import HOUR, SPAN, Subject, counted, same_hour
+from apps.audits.unusual import PAST, SPARED, Verdict, began, judge
+from apps.eventlog.places import Line
+from apps.eventlog.queries import log
+
+BEFORE = PAST + SPARED  # steps a judgement looks back
+AT_ONCE = 360  # steps judged with one reading: an hour
+CERTAIN = 2  # steps in a row that look alike before it is called a finding
+OVER = 6  # steps in a row that look usual before it is called over
+
+
+class _One(NamedTuple):
+    who: Subject
+    step: int
+    steps: list[int]
+    verdict: Verdict | None
+
+
+class _State:
+    """What is going on with each subject, while steps are judged in order."""
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.open = {
+            (f.code, f.subject): f for f in Finding.objects.filter(timeline=line.timeline, end=None)
+        }
+        self.odd: dict[tuple[str, str], int] = {}  # steps in a row
+        self.calm: dict[tuple[str, str], int] = {}
+        self.changed: dict[int, Finding] = {}
+        self.fresh = True
+
+    def see(self, one: _One, *, fresh: bool) -> None:
+        """Take a verdict on a subject at a step; one that is not fresh only counts as before."""
+        who, step, steps, verdict = one
+        self.fresh = fresh
+        rising = verdict is not None and verdict.look == "high"
+        lacking = verdict is not None and verdict.look in ("low", "silent")
+        self._follow((who.code, who.name), rising, step, steps, verdict)
+        if who.code == "rate":
+            self._follow(("silence", who.name), lacking, step, steps, verdict)
+
+    def _follow(self, key: tuple[str, str], odd: bool, step: int, steps: list[int],
+                verdict: Verdict | None) -> None:  # fmt: skip
+        self.odd[key] = self.odd.get(key, 0) + 1 if odd else 0
+        finding = self.open.get(key)
+        if not self.fresh:
+            self.calm[key] = 0 if odd else self.calm.get(key, 0) + 1
+        elif odd and verdict is not None:
+            self.calm[key] = 0
+            if finding is not None:
+                finding.rate = verdict.rate
+                self._note(finding)
+            elif self.odd[key] >= CERTAIN:
+                self._begin(key, step, steps, verdict)
+        elif finding is not None:
+            self.calm[key] = self.calm.get(key, 0) + 1
+            if self.calm[key] >= OVER:
+                finding.end = (step + 1 - OVER) * SPAN
+                self._note(finding)
+                del self.open[key]
+
+    def _begin(self, key: tuple[str, str], step: int, steps: list[int], verdict: Verdict) -> None:
+        start = (step + 1 - began(steps, verdict)) * SPAN
+        known = verdict.usual
+        self.open[key] = self._note(
+            Finding(
+                timeline=self.line.timeline, code=key[0], subject=key[1][:1024], start=start,
+                position=min(self.line.head, log.position_at(self.line, start - 1) + 1),
+                noticed=(step + 1) * SPAN, rate=verdict.rate, low=known.low, high=known.high,
+            )
+        )  # fmt: skip
+
+    def _note(self, finding: Finding) -> Finding:
+        self.changed[id(finding)] = finding
+        return finding
+
+
+def look(line: Line, *, budget: float = 2.0) -> int:
+    """Judge the steps that are complete and were not looked at yet; return how many.
+
+    Begins half an hour before what is new, so a past that was sent at once is judged as it would
+    have been. May run twice at once: what one has written the other leaves.
+    budget  seconds after which it goes on another time
+    """
+    if line.log_time is None or not line.head:
+        return 0
+    first = (log.time_at(line, 1) or 0) // SPAN
+    last = line.log_time // SPAN - 1  # the last one that no event can still fall into
+    known = Looked.objects.filter(timeline=line.timeline).first()
+    step = known.step if known else first
+    deadline, done = time.monotonic() + budget, 0
+    while step < last and time.monotonic() < deadline:
+        upto = min(last, step + AT_ONCE)
+        if not _judged(line, first, step, upto):
+            break
+        done += upto - step
+        step = upto
+    return done
+
+
+def _judged(line: Line, first: int, step: int, upto: int) -> bool:
+    """Judge the steps after `step` up to `upto` and write what came of it; False if others did."""
+    state = _State(line)
+    for one in _steps(line, first, max(first, step - OVER), upto):
+        state.see(one, fresh=one.step > step)
+    with transaction.atomic():
+        mine, _ = Looked.objects.select_for_update().get_or_create(
+            timeline=line.timeline, defaults={"step": step}
+        )
+        if mine.step != step:
+            return False
+        mine.step = upto
+        mine.save(update_fields=["step"])
+        for finding in state.changed.values():
+            finding.save()
+    return True
+
+
+def _steps(line: Line, first: int, step: int, upto: int) -> Iterator[_One]:
+    start = max(first, step + 1 - BEFORE)
+    counts = counted(line, start, upto)
+    hours: dict[Subject, list[float]] = {}
+    for at in range(step + 1, upto + 1):
+        if at == step + 1 or at % HOUR == 0:
+            hours = same_hour(line, at)
+        for who, all_steps in counts.items():
+            steps = all_steps[max(0, at - BEFORE + 1 - start) : at - start + 1]
+            if who.code == "rate":
+                steps = _since_first(steps)
+            yield _One(
+                who, at, steps,
+                judge(steps, hours=hours.get(who, ()), rises_only=who.code == "failures"),
+            )  # fmt: skip
+
+
+def _since_first(steps: list[int]) -> list[int]:
+    """Leave out the time before a type was there: what is new has no usual yet."""
+    first = next((n for n, count in enumerate(steps) if count), len(steps))
+    return steps[first:]

@@ -1,0 +1,43 @@
+"""What looked wrong in the flow of a timeline: derived from the log, may be dropped any time."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Finding(models.Model):
+    """Something that was far from its usual, from `start` until `end` (null: it still is)."""
+
+    timeline = models.BigIntegerField()
+    code = models.CharField(max_length=16, help_text="rate, silence or failures")
+    subject = models.CharField(max_length=1024, help_text="A type or a subscriber; '' is all.")
+    start = models.BigIntegerField(help_text="log_time, µs since 1970.")
+    position = models.BigIntegerField(help_text="The first position at or after its start.")
+    noticed = models.BigIntegerField(help_text="log_time at which it was certain.")
+    end = models.BigIntegerField(null=True)
+    rate = models.FloatField(help_text="Per second, as last seen.")
+    low = models.FloatField(help_text="What is usual, per second.")
+    high = models.FloatField()
+    muted_until = models.DateTimeField(null=True)
+    muted_by = models.CharField(max_length=150, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["timeline", "code", "subject", "start"], name="audits_finding_once"
+            )
+        ]
+        indexes = [models.Index(fields=["timeline", "start"], name="audits_of_timeline")]
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.subject} at #{self.position}"
+
+
+class Looked(models.Model):
+    """How far a timeline was looked at."""
+
+    timeline = models.BigIntegerField(primary_key=True)
+    step = models.BigIntegerField(help_text="The last step that was judged.")
+
+    def __str__(self) -> str:
+        return f"{self.timeline} to {self.step}"

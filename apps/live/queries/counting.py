@@ -1,0 +1,98 @@
+"""Counters filled from the log: the minute before a moment, at once or as the log grows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from apps.eventlog.places import Line
+from apps.eventlog.queries import log, ticks
+from apps.eventlog.queries.lanes import Strings, lanes
+from apps.live import order
+from apps.live.counters import SECOND, WINDOW, Counters, Lane
+
+MOST = 20_000  # events read to fill the minute
+SPARK_S = 10  # of one point of a sparkline
+POINTS = 90  # of a sparkline: 15 min
+
+
+def counted(line: Line, *, at: int) -> Counters:
+    """Return the counters as of a position: of the minute before it, or its last MOST events."""
+    counters = Counters(_known(line))
+    time = log.time_at(line, at) if at else None
+    if time is None:
+        return counters
+    after = max(log.position_at(line, time - WINDOW * SECOND), at - MOST, 0)
+    _take(counters, line, after, at)
+    return counters
+
+
+def caught_up(counters: Counters | None, line: Line) -> Counters:
+    """Return counters that hold all up to the line's head: these, or new ones where that is less.
+
+    Not to be called twice at once with the same ones.
+    """
+    if counters is None or line.head - counters.position > MOST or line.head < counters.position:
+        return counted(line, at=line.head)
+    if line.head > counters.position:
+        counters.lanes = _known(line)
+        _take(counters, line, counters.position, line.head)
+    return counters
+
+
+def _take(counters: Counters, line: Line, after: int, upto: int) -> None:
+    found = ticks.ticks(line, after=after, upto=upto)
+    fresh = {tick.position for tick in found}
+    old = counters.unknown(tick.cause for tick in found) - fresh
+    counters.take(found, ticks.lanes_at(line, old) if old else {})
+    counters.position = upto
+
+
+_lanes: dict[int, tuple[int, dict[int, Lane]]] = {}  # lanes are never changed: their number tells
+
+
+def _known(line: Line) -> dict[int, Lane]:
+    found: Mapping[int, Strings] = lanes(line.system)
+    known = _lanes.get(line.system)
+    if known is None or known[0] != len(found) or known[1].keys() != found.keys():
+        known = len(found), {n: _lane(strings) for n, strings in found.items()}
+        _lanes[line.system] = known
+    return known[1]
+
+
+def _lane(strings: Strings) -> Lane:
+    service = strings.source.removeprefix("/") or strings.source
+    return Lane(strings.kind, strings.type, service, strings.channel)
+
+
+def sparks(line: Line, *, time: int) -> dict[str, list[int]]:
+    """Return the events of each type in each ten seconds of the 15 minutes up to a log_time.
+
+    The last point is the ten seconds that hold it, up to the line's head. Types by how much there
+    was of them.
+    """
+    last = time // (SPARK_S * SECOND)
+    first = last - POINTS + 1
+    of = {n: lane for n, lane in _known(line).items() if lane.kind in ("event", "command")}
+    found: dict[str, list[int]] = {}
+    for at, counts in ticks.spans(line, first, last, span=SPARK_S * SECOND).items():
+        for number, count in counts.items():
+            if number in of:
+                found.setdefault(of[number].type, [0] * POINTS)[at - first] += count
+    return dict(sorted(found.items(), key=lambda item: (-sum(item[1]), item[0])))
+
+
+FIRST = 5000  # events that tell who comes first
+_orders: dict[int, tuple[int, int, list[str]]] = {}
+
+
+def hops(line: Line) -> list[str]:
+    """Return the services from the one things begin with, by how many steps they are from it.
+
+    Told by the first events of the log, so the answer stays the same.
+    """
+    upto = min(FIRST, line.head)
+    known = _orders.get(line.timeline)
+    if known is None or known[0] != len(_known(line)) or (known[1] < upto == FIRST):
+        found = order.hops(ticks.ticks(line, after=0, upto=upto), _known(line))
+        known = _orders[line.timeline] = len(_known(line)), upto, found
+    return known[2]

@@ -1,0 +1,99 @@
+"""The socket of the pages: how far the log is, and on the Live page what it looks like."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from apps.access.queries.sockets import Closed, Socket
+from apps.access.queries.visitors import in_thread
+from apps.eventlog.places import Line
+from apps.eventlog.queries import log
+from apps.live.counters import SECOND, Counters
+from apps.live.hub import Drawn, Room
+from apps.live.queries.counting import caught_up
+from apps.live.queries.watching import news, relay
+from apps.pages.queries import live as drawing
+
+WINDOW = 8  # frames a page may leave unanswered
+PATIENCE_S = 60  # for an answer; a page that draws nothing for so long connects again
+
+rooms: dict[int, Room] = {}
+
+
+async def live(socket: Socket) -> None:
+    """Send frames as they are drawn, the newest whenever the page is ready for one.
+
+    The address says what for: `after`, the newest position the page has; `tail`, the query of its
+    tail, where it has one; `view`, how the flow is drawn. The page answers every few frames with
+    how many it has drawn, so that a page that cannot follow is not sent more.
+    """
+    line, after = socket.line, socket.parameter("after", "0")
+    query = socket.query.get("tail", [None])[0]
+    view = socket.parameter("view")
+    if not (after.isascii() and after.isdigit() and len(after) < 16):
+        raise Closed(4422, "after is not a position")
+    if view not in ("", *(name for name, _ in drawing.VIEWS)):
+        raise Closed(4422, "there is no such view")
+    if query is not None:
+        await in_thread(drawing.tail, line, query[:2000], after=line.head)  # wrong: said at once
+    relay.start()
+    sent = answered = 0
+    with room_of(line).seat(after=int(after), query=query, view=view) as seat:
+        while True:
+            await socket.send(await seat.next())
+            sent += 1
+            while (text := socket.said()) or sent - answered >= WINDOW:
+                text = text or await socket.heard(timeout=PATIENCE_S)
+                if text is None:
+                    raise Closed(4408, "the page does not answer")
+                answered = max(answered, int(text) if text.isdecimal() else 0)
+
+
+def room_of(line: Line) -> Room:
+    """Return the room of a timeline; those nobody is in are forgotten."""
+    for timeline in [t for t, room in rooms.items() if not room.seats]:
+        del rooms[timeline]
+    if line.timeline not in rooms:
+        painter = Painter(line)
+        wait = partial(news.beyond, line.timeline)
+        rooms[line.timeline] = Room(painter, wait, lambda: relay.trouble)
+    return rooms[line.timeline]
+
+
+class Painter:
+    """Draws one timeline at its live edge."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._counters: Counters | None = None
+
+    async def __call__(self, after: dict[str, int], views: frozenset[str], *, parts: bool) -> Drawn:
+        """Return what is new. One call at a time."""
+        return await in_thread(self._paint, after, views, parts=parts)
+
+    def _paint(self, after: dict[str, int], views: frozenset[str], *, parts: bool) -> Drawn:
+        line = log.line(self._line.slug, timeline=self._line.timeline)
+        time = None if line.log_time is None else line.log_time / 1000
+        rows = {
+            query: drawing.tail(line, query, after=at) if at < line.head else []
+            for query, at in after.items()
+        }
+        drawn: dict[str, str] = {}
+        if views:
+            self._counters = caught_up(self._counters, line)
+        if parts and self._counters is not None:
+            drawn = drawing.parts(line, self._counters, now=edge(line), views=views)
+        return Drawn(line.head, time, drawn, rows)
+
+
+def edge(line: Line) -> int | None:
+    """Return what is now for a line: the wall clock, or its last event where that is long ago.
+
+    A log that is imported, or has ended, shows its last minute rather than nothing.
+    """
+    import time
+
+    now = time.time_ns() // 1000
+    if line.log_time is None or now - line.log_time > 900 * SECOND:
+        return line.log_time
+    return max(now, line.log_time)

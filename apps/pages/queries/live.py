@@ -1,0 +1,198 @@
+"""What the Live page shows of a timeline, as of a moment: drawn once for all who look at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import msgspec
+from django.template.loader import render_to_string
+
+from apps.audits.models import Finding
+from apps.audits.queries.counts import usual_rates
+from apps.audits.queries.findings import findings
+from apps.audits.unusual import Usual
+from apps.eventlog.envelope import Recorded, Undecodable
+from apps.eventlog.places import Line
+from apps.eventlog.queries.search import search
+from apps.live import diagram
+from apps.live.counters import SECOND, Counters, error_of
+from apps.live.flow import Flow, flow
+from apps.live.hub import KEPT, Row
+from apps.live.queries.counting import POINTS, SPARK_S, hops, sparks
+from apps.pages import words
+from apps.pages.alarms import Alarm, alarm, rate
+from apps.pages.queries.browser import asked
+from apps.pages.queries.services import Cast, cast
+from apps.pages.tiles import Tile, shown
+from apps.pages.words import visible
+
+VIEWS = (("rate", "Rate"), ("latency", "Latency"), ("failures", "Failures"))
+TYPES, FAILURES, LAGS = 40, 6, 6  # rows
+FAILED = 200  # deliveries looked at
+HEIGHT = 22  # px of a sparkline
+SAID = 90  # characters of a row's summary
+
+
+class Type(NamedTuple):
+    """A type's row among the rates."""
+
+    name: str
+    tile: Tile
+    area: str  # path under the line
+    path: str
+    band: str  # path of what is usual
+    rate: str
+    factor: str  # of the usual
+    odd: bool
+
+
+class Failure(NamedTuple):
+    """Deliveries of one subscriber that ended with one error."""
+
+    subscriber: str
+    error: str
+    times: int
+    position: int  # of the last
+    time: int
+
+
+def parts(
+    line: Line, counters: Counters, *, now: int | None, views: Iterable[str]
+) -> dict[str, str]:
+    """Return the drawn parts: "info", "types", "attention", and "flow:VIEW" for each view.
+
+    now  the moment, in log_time; None is that of the counters' last event
+    """
+    seen, drawn = cast(line.system), flow(counters, now=now)
+    time = drawn.time
+    usual = usual_rates(line, time) if time else {}
+    alarms = [alarm(f) for f in findings(line, at=time, open_only=True)]
+    open_ = [a for a in alarms if not _muted(a.finding)]
+    odd = {a.finding.subject for a in alarms if a.finding.code in ("rate", "silence")}
+    context = {"slug": line.slug, "flow": drawn, "cast": seen, "empty": not line.head}
+    channels = [c for c in drawn.channels() if c]
+    found = {
+        "info": _drawn("info", context | {"channels": len(channels), "rate": rate(drawn.rate)}),
+        "types": _drawn("types", context | _types(line, seen, drawn, usual, odd, time)),
+        "attention": _drawn(
+            "attention",
+            context | _attention(drawn, open_, alarms) | _failures(line, counters.position, time),
+        ),
+    }
+    for view in views:
+        found[f"flow:{view}"] = _drawn("flow", context | _diagram(line, seen, drawn, view, odd))
+    return found
+
+
+def _drawn(name: str, context: dict[str, Any]) -> str:
+    return render_to_string(f"live/_{name}.html", context).strip()
+
+
+def _diagram(line: Line, seen: Cast, drawn: Flow, view: str, odd: set[str]) -> dict[str, Any]:
+    order = hops(line)
+    picture = diagram.draw(
+        drawn, order, view=view, odd=odd, rate=lambda r: rate(r).removesuffix("/s"),
+        duration=words.duration,
+    )  # fmt: skip
+    services, channels = len(picture.nodes), len(picture.rails)
+    said = f"{words.plural(services, 'service')} on {words.plural(channels, 'channel')}."
+    lags = [t for t in drawn.telling if t.behind >= 10]
+    said += "".join(f" {shown(t.subscriber)} is {t.behind} behind." for t in lags[:5])
+    return {"picture": picture, "view": view, "said": said, "rates": [
+        (rail.channel, rate(rail.rate)) for rail in picture.rails
+    ]}  # fmt: skip
+
+
+def _types(
+    line: Line, seen: Cast, drawn: Flow, usual: dict[str, Usual], odd: set[str], time: int
+) -> dict[str, Any]:
+    if not time:
+        return {"types": []}
+    now, rows = drawn.types(), []
+    for name, counts in list(sparks(line, time=time).items())[:TYPES]:
+        rows.append(_type(name, counts, now.get(name, 0.0), usual.get(name), seen, name in odd))
+    # Labels of the axis: its first point, and the moment.
+    first = (time // (SPARK_S * SECOND) - POINTS + 1) * SPARK_S * SECOND
+    return {"types": rows, "from": first, "to": time}
+
+
+def _type(
+    name: str, counts: list[int], now: float, known: Usual | None, seen: Cast, odd: bool
+) -> Type:
+    rates = [count / SPARK_S for count in counts[:-1]]  # the last is not whole yet
+    middle = known.middle / known.width / SPARK_S if known else 0.0
+    top = max([*rates, known.high if known else 0.0, 0.1]) * 1.05
+    ys = [HEIGHT - HEIGHT * value / top for value in rates]
+    path = "M" + "L".join(f"{x} {y:.1f}" for x, y in enumerate(ys))
+    band = ""
+    if known:
+        low, high = (HEIGHT - HEIGHT * value / top for value in (known.low, known.high))
+        band = f"M0 {high:.1f}H{len(ys) - 1}V{low:.1f}H0z"
+    factor = now / middle if known and middle * SPARK_S * known.width >= 15 else None
+    return Type(
+        name, seen.of_type(name), f"{path}V{HEIGHT}H0z", path, band,
+        rate(now).removesuffix("/s"), "" if factor is None else words.factor(factor), odd,
+    )  # fmt: skip
+
+
+def _attention(drawn: Flow, open_: list[Alarm], alarms: list[Alarm]) -> dict[str, Any]:
+    lags = sorted((t for t in drawn.telling if t.behind), key=lambda t: -t.behind)
+    return {
+        "alarms": open_, "muted": len(alarms) - len(open_), "lags": lags[:LAGS],
+        "channels": [(shown(c), rate(r)) for c, r in sorted(drawn.channels().items()) if c][:12],
+    }  # fmt: skip
+
+
+def _failures(line: Line, at: int, time: int) -> dict[str, Any]:
+    """Return what failed in the 15 minutes before a moment, by subscriber and error."""
+    page = search(line, "outcome:failed,dead_lettered", at=at, limit=FAILED)
+    failed = [e for e in page.events if e.log_time > time - 900 * SECOND]
+    groups: dict[tuple[str, str], Failure] = {}
+    for event in failed:  # the last one first
+        error = error_of(event.data) or event.type.replace("_", "-")
+        key = event.source, error.split("\n", 1)[0][:200]
+        before = groups.get(key) or Failure(*key, 0, event.position, event.log_time)
+        groups[key] = before._replace(times=before.times + 1)
+    ranked = sorted(groups.values(), key=lambda f: -f.times)
+    more = len(failed) == FAILED
+    return {"failures": ranked[:FAILURES], "failed": len(failed), "failed_more": more}
+
+
+def _muted(finding: Finding) -> bool:
+    from django.utils import timezone
+
+    return finding.muted_until is not None and finding.muted_until > timezone.now()
+
+
+def tail(line: Line, query: str, *, after: int = 0, at: int | None = None) -> list[Row]:
+    """Return the rows of the last events a query finds after a position, newest last.
+
+    raises  QueryError
+    """
+    wanted = asked(query, columns=[], everything=False)
+    found = search(line, wanted.effective, at=at, after=after, limit=KEPT)
+    seen = cast(line.system)
+    return [Row(e.position, _row(line, seen, e)) for e in reversed(found.events)]
+
+
+def _row(line: Line, seen: Cast, event: Recorded) -> str:
+    tile = seen.of(event.source) if event.source else seen.of_type(event.type)
+    context = {"e": event, "tile": tile, "said": _summary(event), "slug": line.slug}
+    return render_to_string("live/_row.html", context).strip()
+
+
+def _summary(event: Recorded) -> str:
+    """Return the first plain values of an event's data, in short."""
+    try:
+        value = msgspec.json.decode(event.data or b"null", type=dict[str, msgspec.Raw])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Undecodable):
+        return ""
+    said: list[str] = []
+    for name, raw in value.items():
+        text = bytes(memoryview(raw)[:SAID]).decode("utf-8", "replace").strip('"')
+        if text[:1] not in "{[" and text != event.stream:
+            said.append(f"{name} {text}")
+        if sum(map(len, said)) > SAID:
+            break
+    return visible(" · ".join(said))[:SAID]
