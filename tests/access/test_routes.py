@@ -38,6 +38,7 @@ PARTS = (302, 302, 302, 404)  # htmx swaps them; as a page they lead to the page
 GOES_ON = (302, 302, 302, 302)
 EMPTY_FORM = (302, 422, 422, 404)  # let in, and told what is missing
 NOT_THEIRS = (302, 404, 404, 404)  # number 1 of whatever it is does not exist
+FINDING = (302, 403, 404, 404)  # a viewer may not mute one
 READERS = (401, 200, 200, 404)  # programs come there too: no sign-in page for them
 NOTHING = (404, 404, 404, 404)
 ADMINS = (302, 404, 422, 404)  # for an administrator alone: others are not told it is there
@@ -119,6 +120,9 @@ ROWS: list[tuple[str, str, str, tuple[int, int, int, int]]] = [
     ("GET", f"{SYSTEM}/bookmarks", "/shop/bookmarks", MEMBERS),
     ("POST", f"{SYSTEM}/bookmarks", "/shop/bookmarks", EMPTY_FORM),
     ("POST", f"{SYSTEM}/bookmarks/<int:number>", "/shop/bookmarks/999", NOT_THEIRS),
+    ("GET", f"{SYSTEM}/live", "/shop/live", MEMBERS),
+    ("GET", f"{SYSTEM}/live/moment", "/shop/live/moment", MEMBERS),
+    ("POST", f"{SYSTEM}/live/findings/<int:number>", "/shop/live/findings/999", FINDING),
     ("GET", f"{SYSTEM}/dock", "/shop/dock", PARTS),
     ("GET", f"{SYSTEM}/moment", "/shop/moment", MEMBERS),
 ]

@@ -13,6 +13,7 @@ from urllib.request import HTTPCookieProcessor, Request, build_opener
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection
 
 from tests.live.following import PATIENCE_S, frame, socket, until
 from tests.running import Evdebug, System
@@ -147,7 +148,7 @@ def test_signing_out_closes_at_once(system: System) -> None:
         asked = Request(f"{url}/signout", form, {"Cookie": cookie, "Origin": url})
         build_opener().open(asked, timeout=30).close()
         with pytest.raises(ConnectionClosed) as closed:
-            opened.recv(PATIENCE_S)
+            listen(opened)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 4401
 
@@ -168,8 +169,12 @@ def say(system: System, texts: list[str]) -> None:
     with socket(system) as opened:
         for text in texts:
             opened.send(text)
-        while True:
-            opened.recv(PATIENCE_S)
+        listen(opened)
+
+
+def listen(opened: ClientConnection) -> None:
+    while True:
+        opened.recv(PATIENCE_S)
 
 
 def test_a_client_that_never_reads_costs_next_to_nothing(system: System, start: int) -> None:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 from django.template.loader import render_to_string
+from django.utils import timezone
 
-from apps.audits.models import Finding
 from apps.audits.queries.counts import usual_rates
 from apps.audits.queries.findings import findings
 from apps.audits.unusual import Usual
@@ -159,9 +159,7 @@ def _failures(line: Line, at: int, time: int) -> dict[str, Any]:
     return {"failures": ranked[:FAILURES], "failed": len(failed), "failed_more": more}
 
 
-def _muted(finding: Finding) -> bool:
-    from django.utils import timezone
-
+def _muted(finding: Any) -> bool:
     return finding.muted_until is not None and finding.muted_until > timezone.now()
 
 
