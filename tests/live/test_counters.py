@@ -65,8 +65,9 @@ def test_ways_go_from_the_channel_of_what_was_delivered(feed: Feed) -> None:
         feed.add(TOLD, at=n, cause=placed, started_at="2026-01-01T00:00:00Z",
                  finished_at="2026-01-01T00:00:00.250Z")  # fmt: skip
     (told,) = flow(feed.counters).telling
-    assert told == ("orders", "payments", told.rate, 0, 0, 250_000)
     assert told.rate == pytest.approx(1.0)
+    assert told[3:] == (0, 0, 250_000)
+    assert told[:2] == TO_PAYMENTS
 
 
 def test_failures_count_for_a_minute_and_are_not_answers(feed: Feed) -> None:
