@@ -70,11 +70,40 @@ def test_what_changed_between_two_moments(log: Log) -> None:
     for stream, data in (("old", {"v": 2}), ("new", {"v": 1}), ("gone", None), ("old", {"v": 3})):
         add(stream, b"null" if data is None else data)
     found = what_changed(log.line, before=3, after=7)
-    assert (found.entities, found.created, found.events) == (3, 1, 4)
+    assert (found.entities, found.created, found.changed, found.deleted) == (3, 1, 1, 1)
+    assert {c.stream: c.events for c in found.listed} == {"old": 2, "new": 1, "gone": 1}
     kinds = {c.stream: c.kind for c in found.listed}
     assert kinds == {"old": "changed", "new": "created", "gone": "deleted"}
     (step,) = next(c for c in found.listed if c.stream == "old").changes
     assert (step.path, step.before, step.after) == ("/v", 1, 3)
     back = what_changed(log.line, before=7, after=3)
     assert {c.stream: c.kind for c in back.listed}["new"] == "deleted"
+    assert (back.created, back.changed, back.deleted) == (1, 1, 1)
     assert what_changed(log.line, before=3, after=3).entities == 0
+
+
+def test_the_counts_are_those_of_looking_at_each(log: Log) -> None:
+    chance = random.Random(7)
+    alive: list[dict[str, Any]] = [{}]
+    for _ in range(120):
+        stream, now = f"e-{chance.randrange(15)}", dict(alive[-1])
+        data: Any = chance.choice([{"v": chance.randrange(3)}, {"v": 9, "w": None}, b"null"])
+        log.add(stream=stream, data=data)
+        now[stream] = None if data == b"null" else data
+        alive.append(now)
+    events = {n: e.stream for n, e in enumerate(log.read(), 1)}
+    for low, high in [(0, 120), (10, 11), (50, 120), (30, 90)]:
+        found = what_changed(log.line, before=low, after=high)
+        touched = {events[n] for n in range(low + 1, high + 1)}
+        created = {s for s in touched if s not in alive[low]}
+        ended = {s for s in touched if alive[low].get(s) and alive[high][s] is None}
+        assert (found.entities, found.created, found.deleted) == (
+            len(touched), len(created), len(ended),
+        )  # fmt: skip
+
+
+def test_a_category_stands_for_its_states(many: Log) -> None:
+    category = entities(many.line, at=2500, limit=1).entities[0].category
+    some = entities(many.line, at=2500, text=f"{category}.n >= 2490")
+    assert some.entities
+    assert {e.category for e in some.entities} == {category}

@@ -85,7 +85,7 @@ def rows(
     streams   None for all, of which only every `of`-th, by number, belongs to this `share`
     """
     if streams is None:
-        part = f" AND e.stream_id % {int(of)} = {int(share)}" if of > 1 else ""
+        part = f" AND e.stream_id %% {int(of)} = {int(share)}" if of > 1 else ""
         return _rows(line, f" WHERE +e.stream_id IS NOT NULL{part}", [], after, upto)
     marks = ",".join(["%s"] * len(streams))
     return _rows(line, f"{_forced()} WHERE e.stream_id IN ({marks})", streams, after, upto)
@@ -244,3 +244,67 @@ def touched(line: Line, *, after: int, upto: int) -> dict[int, int]:
         for stream, count in rows:
             counts[stream] = counts.get(stream, 0) + count
     return counts
+
+
+class Touched(NamedTuple):
+    """How many streams have events between two positions, and how many of those begin there."""
+
+    streams: int
+    begun: int
+
+
+def counted(line: Line, *, after: int, upto: int) -> Touched:
+    """Return how many streams have events with after < position <= upto.
+
+    By the index of streams: two or three seeks a stream, however many events lie between.
+    """
+    if len(line.segments) > 1:  # a fork's streams begin on its parent
+        streams = touched(line, after=after, upto=upto)
+        existed = last_places(line, list(streams), upto=after)
+        return Touched(len(streams), len(streams) - len(existed))
+    segment = line.segments[0] if line.segments else Segment(line.timeline, 0, 0)
+    low, first, last = (segment.low - segment.after + p for p in (segment.after, after, upto))
+    within = (
+        "EXISTS (SELECT 1 FROM eventlog_event e WHERE e.stream_id = s.id"
+        " AND e.place > %s AND e.place <= %s)"
+    )
+    ((streams, begun),) = store.fetch(
+        f"SELECT count(*), coalesce(sum(CASE WHEN {within} THEN 0 ELSE 1 END), 0)"
+        f" FROM eventlog_stream s WHERE s.system_id = %s AND {within}",
+        [low, first, line.system, first, last],
+    )
+    return Touched(int(streams), int(begun))
+
+
+def endings(line: Line, *, after: int, upto: int) -> list[int]:
+    """Return the streams whose last event between two positions may have ended them.
+
+    They are those whose data is short as null is, or speaks of an operation: few of all. What
+    became of them only a fold can say.
+    """
+    found: list[int] = []
+    short = "length(e.data) <= 4 OR " + (
+        "instr(e.data, CAST(%s AS BLOB)) > 0" if store.sqlite() else "position(%s in e.data) > 0"
+    )
+    for part in line.within(after, upto):
+        found += [
+            stream
+            for stream, ends in store.fetch(
+                f"SELECT s.id, (SELECT {short} FROM eventlog_event e WHERE e.stream_id = s.id"
+                " AND e.place > %s AND e.place <= %s ORDER BY e.place DESC LIMIT 1)"
+                " FROM eventlog_stream s WHERE s.system_id = %s",
+                [b'"op"', part.low, part.high, line.system],
+            )
+            if ends
+        ]
+    return found
+
+
+def revisions(line: Line, ids: Sequence[int], *, upto: int) -> dict[int, int]:
+    """Return how many events each of these streams has up to a position, of those that have any."""
+    found: dict[int, int] = {}
+    for stream, last in last_places(line, ids, upto=upto).items():
+        for place in line.places([last]):
+            rows = store.fetch("SELECT revision FROM eventlog_event WHERE place = %s", [place])
+            found[stream] = (rows[0][0] or 0) + 1
+    return found

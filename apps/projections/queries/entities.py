@@ -19,8 +19,9 @@ from apps.projections.queries.states import state_at
 
 PAGE = 60
 LOOKED = 600  # entities whose state a filter looks at
-SPAN = 2_000_000  # positions between two moments that are compared at once
-DIFFS = 50
+DIFFS = 50  # entities shown with what changed in them
+LOOKED_BACK = 20_000  # events from the later moment back that are looked at for those
+ENDED = 2000  # entities that may have ended whose end is looked at
 
 _CONDITION = re.compile(r"[<>=!(]|\bin\b")
 
@@ -81,10 +82,14 @@ def entities(
 
 
 def meets(expression: Expression, state: Any, stream: str) -> bool:
-    """Return whether a state meets a condition; a bare name in it is one of the state's fields."""
+    """Return whether a state meets a condition; a bare name in it is one of the state's fields.
+
+    The category's name stands for the state: `stock.available < 0`.
+    """
     fields = {}
     for name in expression.entities:
-        fields[name] = state.get(name, MISSING) if isinstance(state, dict) else MISSING
+        own = state.get(name, MISSING) if isinstance(state, dict) else MISSING
+        fields[name] = state if own is MISSING and name == stream.partition("-")[0] else own
     try:
         return expression.holds(state=state, stream=stream, others={stream: state} | fields)
     except ExpressionError as error:
@@ -111,32 +116,53 @@ def compared(line: Line, stream: str, *, before: int, after: int) -> Changed:
 
 
 class Changes(NamedTuple):
-    """What changed in a whole system. `listed` are the first of them by number of events."""
+    """What changed in a whole system, counts first. `listed` are those of them changed last.
+
+    deleted  None where too many may have been to look at each
+    """
 
     entities: int
     created: int
-    events: int
+    changed: int
+    deleted: int | None
     listed: list[Changed]
+    complete: bool = True
 
 
 def what_changed(line: Line, *, before: int, after: int, limit: int = DIFFS) -> Changes:
-    """Return what changed between two positions: how many entities, and the busiest with diffs.
+    """Return what changed between two positions, either way round.
 
-    raises  BadExpression when more than SPAN positions lie between them
+    The counts are read off the index of streams, whatever lies between; diffs are those of
+    `limit` entities.
     """
-    low, high = sorted((before, after))
-    if high - low > SPAN:
-        raise BadExpression(
-            f"{high - low} positions lie between the two moments; at most {SPAN} are compared."
-        )
-    touched = facts.touched(line, after=low, upto=high)
-    existed = facts.last_places(line, list(touched), upto=low)
-    busiest = sorted(touched, key=lambda n: (-touched[n], n))[:limit]
-    names = facts.names(busiest)
+    low, high = (max(0, min(each, line.head)) for each in sorted((before, after)))
+    counts = facts.counted(line, after=low, upto=high)
+    gone = _ended(line, low, high)
+    recent = [
+        (stream, last)
+        for stream, last in facts.recent(line, upto=high, limit=limit, rows=LOOKED_BACK)
+        if last > low
+    ]
+    names = facts.names(stream for stream, _ in recent)
     listed = []
-    for number in busiest:
+    for number, _ in recent:
         one = compared(line, names[number][0], before=before, after=after)
         if one.changes:
-            listed.append(one._replace(events=touched[number]))
-    created = sum(number not in existed for number in touched)
-    return Changes(len(touched), created, sum(touched.values()), listed)
+            count = facts.revisions(line, [number], upto=high).get(number, 0)
+            count -= facts.revisions(line, [number], upto=low).get(number, 0)
+            listed.append(one._replace(events=count))
+    made, deleted = (counts.begun, gone) if before <= after else (gone or 0, counts.begun)
+    changed = counts.streams - counts.begun - (gone or 0)
+    return Changes(counts.streams, made, changed, deleted, listed, len(recent) < limit)
+
+
+def _ended(line: Line, low: int, high: int) -> int | None:
+    """Return how many entities that were there at one position are gone at a later one."""
+    numbers = facts.endings(line, after=low, upto=high)
+    if len(numbers) > ENDED:
+        return None
+    names = [name for name, _ in facts.names(numbers).values()]
+    now = states_at(line, names, at=high)
+    ended = [name for name in names if now.get(name, MISSING) is None]
+    was = states_at(line, ended, at=low) if low else {}
+    return sum(was.get(name, MISSING) not in (MISSING, None) for name in ended)
