@@ -1,4 +1,4 @@
-"""What is kept of states: snapshots, which can all be dropped; code and watches people made."""
+"""What is kept of states: snapshots, which can be dropped but for the kept; code and watches."""
 
 from __future__ import annotations
 
@@ -24,11 +24,21 @@ class Snapshot(models.Model):
     state = models.BinaryField(help_text="JSON, compressed.")
     marks = models.BinaryField(help_text="Positions that set the leaves, in order, compressed.")
     note = models.TextField(blank=True, help_text="What is wrong with the state, if anything.")
+    kept = models.BooleanField(
+        default=False, help_text="Its events were erased: it cannot be made again."
+    )
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
                 fields=["projection", "stream", "place"], name="projections_snapshot_once"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["projection", "place"],
+                name="projections_kept",
+                condition=models.Q(kept=True),
             )
         ]
 

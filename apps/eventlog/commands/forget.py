@@ -7,20 +7,22 @@ from zlib import crc32
 
 from django.db import connection, transaction
 
-from apps.eventlog import store
+from apps.eventlog import signals, store
 from apps.eventlog.commands import append
 from apps.eventlog.errors import EventLogError
 from apps.eventlog.places import Line, Segment, place
-from apps.eventlog.signals import forgotten
 
 SLICE = 2000  # rows erased under one lock: well below 200 ms
 
 
-def forget(line: Line, *, before: int | None = None, stream: str | None = None) -> int:
+def forget(
+    line: Line, *, before: int | None = None, stream: str | None = None, keep_state: bool = False
+) -> int:
     """Erase data, metadata and key of events and return how many became tombstones.
 
-    before  every event of the line's own timeline with a position below this
-    stream  every event of a stream, on all timelines of the system, and the stream's name
+    before      every event of the line's own timeline with a position below this
+    stream      every event of a stream, on all timelines of the system, and the stream's name
+    keep_state  with `before`: what the events had made of each entity stays; see `keep`
 
     Works in slices, each a transaction of its own: what is stopped half-way is done half-way and
     may be called again. On SQLite the erased bytes are overwritten; PostgreSQL's go with the next
@@ -34,7 +36,12 @@ def forget(line: Line, *, before: int | None = None, stream: str | None = None) 
         store.execute("PRAGMA secure_delete = ON")
     if before is not None:
         own = Segment(line.timeline, line.base, min(before - 1, line.head))
-        count = _erase("e.place > %s AND e.place <= %s", [own.low, own.high], line.timeline)
+        if keep_state:
+            signals.keeping.send(sender=None, line=line, before=before)
+        count = _erase(
+            "e.place > %s AND e.place <= %s", [own.low, own.high], line.timeline,
+            before=before, kept=keep_state,
+        )  # fmt: skip
     else:
         count = _forget_stream(line, stream or "")
     if store.sqlite() and not connection.in_atomic_block:
@@ -52,7 +59,7 @@ def _forget_stream(line: Line, name: str) -> int:
     for (timeline,) in timelines:
         low, high = place(timeline, 0), place(timeline + 1, 0)
         where = "e.stream_id = %s AND e.place > %s AND e.place < %s"
-        count += _erase(where, [stream, low, high], timeline)
+        count += _erase(where, [stream, low, high], timeline, stream=stream)
     with transaction.atomic():
         for (timeline,) in timelines:
             append.lock(timeline)
@@ -68,7 +75,7 @@ def _forget_stream(line: Line, name: str) -> int:
     return count
 
 
-def _erase(where: str, parameters: Sequence[object], timeline: int) -> int:
+def _erase(where: str, parameters: Sequence[object], timeline: int, **what: object) -> int:
     count = 0
     while True:
         with transaction.atomic():
@@ -87,8 +94,8 @@ def _erase(where: str, parameters: Sequence[object], timeline: int) -> int:
                 "UPDATE eventlog_timeline SET forgotten = forgotten + %s WHERE id = %s",
                 [len(rows), timeline],
             )
-            if rows:
-                forgotten.send(sender=None, timelines=_relatives(timeline))
+            if rows or not count:  # once at least: a state may be left of what was erased before
+                signals.forgotten.send(sender=None, timelines=_relatives(timeline), **what)
         count += len(rows)
         if len(rows) < SLICE:
             return count

@@ -37,15 +37,24 @@ class CodeFold:
         self.entity = stream if shape.by != "all" else None
         self.stream = number if shape.by == "stream" else None
         self.slot = number if shape.by == "stream" and number else _slot(self.entity)
-        kept = snapshots.nearest(line, shape.fingerprint, self.slot, upto=upto, marks=True)
-        self.snapshot = kept.position if kept else None
-        self.last = kept.position if kept else 0
-        self.raw = exact.encode(kept.state) if kept else None
-        self.row = blame.row(kept.state, kept.marks) if kept else []
+        self._begin(snapshots.nearest(line, shape.fingerprint, self.slot, upto=upto, marks=True))
         self.note = ""
         self.broken: int | None = None
         self.folded = 0
         self.retried, self.every = False, True
+
+    def _begin(self, kept: snapshots.Kept | None) -> None:
+        self.snapshot = kept.position if kept else None
+        self.last = kept.position if kept else 0
+        self.raw = exact.encode(kept.state) if kept else None
+        self.row = blame.row(kept.state, kept.marks) if kept else []
+
+    def skip_erased(self) -> bool:
+        """Begin at the first state kept for events that were erased; False where none were."""
+        kept = snapshots.kept(self.line, self.shape.fingerprint, self.last, self.upto, self.slot)
+        if kept:
+            self._begin(kept[min(kept)])
+        return bool(kept)
 
     @property
     def state(self) -> Any:
@@ -64,7 +73,13 @@ class CodeFold:
         """
         self.every = every
         made: list[snapshots.Made] = []
-        for batch in _batches(self.line, self.stream, self.shape, self.snapshot or 0, self.upto):
+        for page in _batches(self.line, self.stream, self.shape, self.snapshot or 0, self.upto):
+            batch = [event for event in page if event.data is not None]
+            if len(batch) < len(page):
+                erased = next(event.position for event in page if event.data is None)
+                self.note = f"#{erased}: its data was deleted; what it said is not in this state."
+            if not batch:
+                continue
             points = self._batch(batch)
             yield from ((at, msgspec.json.decode(raw)) for at, raw in points)
             if self.broken is not None:
@@ -128,7 +143,7 @@ def _batches(
         if not rows:
             return
         after = rows[-1].position
-        feed = [e for e in rows if e.kind in shape.kinds and e.data is not None]
+        feed = [e for e in rows if e.kind in shape.kinds]
         if stream is None:
             feed = [e for e in feed if fits(shape.streams, e.stream)]
         if feed:

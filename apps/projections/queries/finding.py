@@ -16,8 +16,16 @@ from apps.projections.errors import BadExpression, UnknownStream
 from apps.projections.exact import MISSING
 from apps.projections.expression import Expression
 from apps.projections.grammar import ExpressionError
-from apps.projections.queries import scanning, sources
-from apps.projections.queries.states import MERGE, exists, read, state_at, stream_number, walk
+from apps.projections.queries import scanning, snapshots, sources
+from apps.projections.queries.states import (
+    FINGERPRINT,
+    MERGE,
+    exists,
+    read,
+    state_at,
+    stream_number,
+    walk,
+)
 from evdebug.sdk.registry import fits
 
 _COSTLY = {"event", "time"}  # what is worked out only for expressions that ask for it
@@ -141,7 +149,8 @@ def _asked(
     if "event" in expression.roots:
         asked["event"] = {
             "type": lane.type, "source": lane.source, "kind": lane.kind, "channel": lane.channel,
-            "stream": stream, "position": fact.position, "data": data,
+            "stream": stream, "position": fact.position,
+            "data": MISSING if isinstance(data, merge.Replacement) else data,
         }  # fmt: skip
     if "time" in expression.roots:
         asked["time"] = isoformat(fact.log_time)
@@ -184,9 +193,14 @@ def _facts(
         pages = facts.of_streams(line, streams, after=after, upto=upto)
     for page in pages:
         lanes = facts.lanes(line, {fact.lane for fact in page})
+        bases = snapshots.bases(line, FINGERPRINT, page)
         for fact in page:
             lane = lanes[fact.lane]
-            if lane.kind == "event":
+            if lane.kind != "event":
+                continue
+            if fact.data is None and fact.position in bases:
+                yield fact, lane, merge.Replacement(bases[fact.position].state)
+            else:
                 yield fact, lane, read(fact.data, lane.content_type)[0]
 
 

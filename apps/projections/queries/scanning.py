@@ -17,7 +17,8 @@ from apps.projections.errors import UnknownStream
 from apps.projections.exact import MISSING
 from apps.projections.expression import Expression
 from apps.projections.partial import UNTOUCHED, Reader, fields
-from apps.projections.queries.states import exists, state_at, stream_number
+from apps.projections.queries import snapshots
+from apps.projections.queries.states import FINGERPRINT, exists, state_at, stream_number
 
 TELL_S = 0.2  # between two words of how far the search is
 Tell = Callable[[int, int], bool]  # (states looked at, position) → whether to go on
@@ -78,6 +79,7 @@ def scan_fields(
         unknown = {row[1] for row in rows} - called.keys()
         if unknown:
             wanted.learn(unknown)
+        bases = _bases(line, rows, base)
         for place, key, lane, _, data in rows:
             content_type = lanes[lane]
             name = called[key]
@@ -85,6 +87,8 @@ def scan_fields(
                 continue
             before = states.get(key, MISSING)
             state = merged(before, data, content_type)
+            if data is None and place - base in bases:
+                state = reader.part(bases[place - base].state)
             if place - base > after:
                 checked += 1
                 if state is UNTOUCHED and key in states:
@@ -99,6 +103,12 @@ def scan_fields(
     if one and not checked and not exists(line, number):
         raise UnknownStream(line.slug, stream)
     return Hit(None, stream, checked)
+
+
+def _bases(line: Line, rows: list[facts.Row], base: int) -> dict[int, snapshots.Kept]:
+    """Return the states kept in place of erased events, by position."""
+    erased = [row[0] - base for row in rows if row[4] is None]
+    return snapshots.kept(line, FINGERPRINT, erased[0] - 1, erased[-1]) if erased else {}
 
 
 class _Wanted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from django.db import DatabaseError, connection, transaction
 
@@ -97,3 +97,36 @@ def keep(line: Line, fingerprint: str, stream: int, made: Sequence[Made]) -> Non
             Snapshot.objects.bulk_create(rows, ignore_conflicts=True)
     except DatabaseError as error:
         logger.info("Snapshots were not kept: %s", error)
+
+
+class Row(Protocol):
+    """What a page of events says of each: where it is, and its data, None once erased."""
+
+    @property
+    def position(self) -> int: ...
+    @property
+    def stream(self) -> int: ...
+    @property
+    def data(self) -> bytes | None: ...
+
+
+def bases(line: Line, fingerprint: str, page: Sequence[Row]) -> dict[int, Kept]:
+    """Return the states kept in place of erased events of a page, by position."""
+    erased = [row.position for row in page if row.data is None]
+    return kept(line, fingerprint, min(erased) - 1, max(erased)) if erased else {}
+
+
+def kept(
+    line: Line, fingerprint: str, after: int, upto: int, stream: int | None = None
+) -> dict[int, Kept]:
+    """Return the states kept for events with after < position <= upto, by position."""
+    found: dict[int, Kept] = {}
+    for part in line.within(after, upto):
+        rows = Snapshot.objects.filter(
+            projection=number_of(fingerprint), kept=True, place__gt=part.low, place__lte=part.high
+        )
+        for row in rows if stream is None else rows.filter(stream=stream):
+            state, size = packing.unpack_state(bytes(row.state))
+            marks = packing.unpack_marks(state, bytes(row.marks))
+            found[position(row.place)] = Kept(position(row.place), state, marks, row.note, size)
+    return found

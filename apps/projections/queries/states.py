@@ -21,6 +21,10 @@ from evdebug.sdk.registry import fits
 
 MERGE = "merge"  # the projection that needs no code
 FINGERPRINT = "merge/1"
+COMPACTED = (
+    "The events up to here were compacted, and what they said is gone. The first state that was"
+    " kept is that of #{}."
+)
 HISTORY = 1000  # changes on a page of a history, by default
 HISTORY_MOST = 5000
 
@@ -86,8 +90,11 @@ def state_at(
     fold.run()
     if not fold.last and not exists(line, number):
         raise UnknownStream(line.slug, stream)
+    note = fold.note
+    if fold.erased and (later := snapshots.kept(line, FINGERPRINT, moment, line.head, number)):
+        note = COMPACTED.format(min(later))
     return State(
-        stream=stream, position=moment, state=fold.state, last=fold.last, error=fold.note,
+        stream=stream, position=moment, state=fold.state, last=fold.last, error=note,
         marks=fold.marks if marks else MISSING, cost=Cost(fold.snapshot, fold.folded, _ms(begun)),
     )  # fmt: skip
 
@@ -160,6 +167,7 @@ class _Fold:
         self.note = kept.note if kept else ""
         self.spacing = Spacing(kept.size if kept else 0)
         self.folded = 0
+        self.erased = False
 
     def run(self) -> None:
         """Fold, and keep the snapshots that pay. Marks are tracked only where they are needed."""
@@ -190,6 +198,7 @@ class _Fold:
         data, note = read(fact.data, lane.content_type)
         if note:
             self.note = f"#{fact.position}: {note}"
+            self.erased = self.erased or fact.data is None
         elif self.marking:
             self.state, self.marks = blame.applied(self.state, self.marks, data, fact.position)
         else:
@@ -242,10 +251,13 @@ def walk(
     yield Step(start.last, 0, 0, state, None)
     for page in facts.of_streams(line, [number], after=after, upto=upto):
         lanes = facts.lanes(line, {fact.lane for fact in page})
+        bases = snapshots.bases(line, FINGERPRINT, page)
         for fact in page:
             lane = lanes[fact.lane]
             if lane.kind == "event":
                 state = merge.apply(state, read(fact.data, lane.content_type)[0])
+                if fact.data is None and fact.position in bases:
+                    state = bases[fact.position].state
                 yield Step(fact.position, fact.log_time, fact.lane, state, fact.data)
 
 
@@ -253,6 +265,10 @@ def _walk_code(line: Line, stream: str, after: int, upto: int, projection: str) 
     fold = code_fold(line, stream, after, projection)
     fold.upto = upto
     before, last, told = fold.state, fold.last, False
+    if fold.skip_erased():
+        yield Step(last, 0, 0, before, None)
+        yield Step(fold.last, log.time_at(line, fold.last) or 0, 0, fold.state, None)
+        before, last, told = fold.state, fold.last, True
     for position, state in fold.run():
         if position > after:
             if not told:

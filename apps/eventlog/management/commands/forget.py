@@ -1,4 +1,4 @@
-"""`manage.py forget SYSTEM --before P | --stream S`: retention and erasure."""
+"""`manage.py forget SYSTEM --before P [--keep-state] | --stream S`: retention and erasure."""
 
 from __future__ import annotations
 
@@ -21,13 +21,20 @@ class Command(BaseCommand):
         what = parser.add_mutually_exclusive_group(required=True)
         what.add_argument("--before", help="erase what lies before this position or time")
         what.add_argument("--stream", help="erase this stream, and its name")
+        parser.add_argument(
+            "--keep-state", action="store_true",
+            help="with --before: keep the state each entity had there, so that later ones stay",
+        )  # fmt: skip
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             line = log.line(options["system"])
+            if options["keep_state"] and options["before"] is None:
+                raise CommandError("--keep-state goes with --before.", returncode=2)
             if options["before"] is not None:
-                count = forget(line, before=_before(line, options["before"]))
+                before = _before(line, options["before"])
+                count = forget(line, before=before, keep_state=options["keep_state"])
             else:
                 count = forget(line, stream=options["stream"])
         except EventLogError as error:
