@@ -141,6 +141,8 @@ class PostgreSQL:
             "unix_socket_directories": str(self.folder),
             "max_connections": "200",
             "shared_buffers": "256MB",
+            "wal_level": "logical",  # for taps by a slot, which must not fill the disk either
+            "max_slot_wal_keep_size": "256MB",
         } | ({} if self.durable else {"fsync": "off", "full_page_writes": "off"})
         options = [f"--{name}={value}" for name, value in settings.items()]
         log = self.folder.parent / f"{self.folder.name}.log"

@@ -15,6 +15,7 @@ CONNECTORS = {
     "kafka": "apps.ingest.connectors.kafka.Kafka",
     "mqtt": "apps.ingest.connectors.mqtt.Mqtt",
     "nats": "apps.ingest.connectors.nats.Nats",
+    "postgresql": "apps.ingest.connectors.postgresql.PostgreSQL",
     "rabbitmq": "apps.ingest.connectors.rabbitmq.RabbitMQ",
     "redis": "apps.ingest.connectors.redis.Redis",
 }

@@ -1,0 +1,164 @@
+"""A table asked for new rows, by its integer key.
+
+Numbers are given out in one order and committed in another, so behind the newest row there may be
+holes that fill later. A hole is asked for until every transaction that ran when it was seen has
+ended, and a while longer: who has a number already may not be counted as running yet.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from psycopg import sql
+
+from apps.ingest.connector import Batch, Cursor, Lag, Line, Record, Refused
+from apps.ingest.connectors.postgresql_wire import Wire, record, table_name
+
+PAUSE_S = 0.2
+HOLE_S = 60
+HOLES = 20_000
+FIRST = 1000  # keys before the first row that may be rows to come
+BYTES = 8 * 1024 * 1024
+LANE = "rows"
+
+
+class Place(msgspec.Struct):
+    """How far the table is read."""
+
+    last: int | None = None
+    holes: dict[int, tuple[int, float]] = {}  # key to (first transaction after, when it was seen)
+
+
+class Polled:
+    """One table."""
+
+    def __init__(self, wire: Wire, table: str, cursor: Cursor, start: str) -> None:
+        self._wire = wire
+        self._schema, self._name = table_name(table)
+        self._columns = self._described()
+        self._place = msgspec.json.decode(cursor[LANE], type=Place) if LANE in cursor else Place()
+        if LANE not in cursor and start == "now" and not self._refused():
+            ((last,),) = wire.ask(self._query("SELECT max({key}) FROM {table}"))
+            self._place.last = last
+
+    def _described(self) -> list[tuple[str, str]]:
+        rows = self._wire.ask(
+            "SELECT column_name, udt_name FROM information_schema.columns "
+            "WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position",
+            (self._schema, self._name),
+        )
+        keys = self._wire.ask(
+            "SELECT a.attname FROM pg_index i JOIN pg_attribute a "
+            "ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey) "
+            "WHERE i.indrelid = to_regclass(%s) AND (i.indisprimary OR i.indisunique) "
+            "AND i.indnatts = 1 ORDER BY i.indisprimary DESC",
+            (f'"{self._schema}"."{self._name}"',),
+        )
+        kinds = dict(rows)
+        whole = [name for (name,) in keys if kinds.get(name) in ("int2", "int4", "int8")]
+        self._key = whole[0] if whole else ""
+        return [(name, kind) for name, kind in rows]
+
+    def _refused(self) -> str:
+        if not self._columns:
+            return f"There is no table {self._schema}.{self._name}, or no right to read it."
+        if not self._key:
+            return (
+                f"{self._schema}.{self._name} has no integer column with a unique index to ask "
+                "after; read it with mode=slot."
+            )
+        return ""
+
+    def looked_at(self) -> list[Line]:
+        """Return what is to be said of the table."""
+        if refused := self._refused():
+            return [Line("problem", refused)]
+        return [Line("ok", f"{self._schema}.{self._name} can be read by its column {self._key}.")]
+
+    def sample(self) -> Sequence[Record]:
+        """Return the newest rows."""
+        if self._refused():
+            return ()
+        rows = self._wire.ask(self._query("SELECT {cells} FROM {table} ORDER BY 1 DESC LIMIT 3"))
+        return [self._record(row) for row in reversed(rows)]
+
+    def _query(self, text: str) -> sql.Composed:
+        # As text, but for bytes: so a value looks as the producer's own tools show it.
+        cells = [
+            sql.SQL("{}").format(sql.Identifier(name))
+            if kind == "bytea" else sql.SQL("{}::text").format(sql.Identifier(name))
+            for name, kind in self._columns
+        ]  # fmt: skip
+        key = sql.Identifier(self._key) if self._key else sql.SQL("NULL")
+        return sql.SQL(text).format(
+            key=key, table=sql.Identifier(self._schema, self._name),
+            cells=sql.SQL(", ").join([sql.SQL("{}").format(key), *cells]),
+        )  # fmt: skip
+
+    def _record(self, row: Sequence[Any]) -> Record:
+        cells = [
+            (name, value.encode() if isinstance(value, str) else value, kind)
+            for (name, kind), value in zip(self._columns, row[1:], strict=True)
+        ]
+        return record(f"{self._schema}.{self._name}", cells, str(row[0]))
+
+    def read(self, limit: int, wait: float) -> Batch:
+        if refused := self._refused():
+            raise Refused(refused)
+        until = time.monotonic() + wait
+        while True:
+            if rows := self._rows(limit):
+                cursor = {LANE: msgspec.json.encode(self._place).decode()}
+                return Batch([self._record(row) for row in rows], cursor=cursor)
+            if (left := until - time.monotonic()) <= 0:
+                return Batch()
+            time.sleep(min(left, PAUSE_S))
+
+    def _rows(self, limit: int) -> list[Any]:
+        """Return rows that were not there before, and move the place on."""
+        place, now = self._place, time.time()
+        ((oldest, following),) = self._wire.ask(
+            "SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint "
+            "FROM pg_current_snapshot() s"
+        )
+        place.holes = {
+            key: (xid, seen) for key, (xid, seen) in place.holes.items()
+            if oldest < xid or now - seen < HOLE_S
+        }  # fmt: skip
+        found: list[Any] = []
+        if place.holes:
+            query = "SELECT {cells} FROM {table} WHERE {key} = ANY(%s) ORDER BY 1 LIMIT %s"
+            found = self._wire.ask(self._query(query), (list(place.holes), limit))
+        after = -(2**63) if place.last is None else place.last
+        query = "SELECT {cells} FROM {table} WHERE {key} > %s ORDER BY 1 LIMIT %s"
+        if len(found) < limit:
+            new = self._wire.ask(self._query(query), (after, limit - len(found)))
+            self._note_holes([row[0] for row in new], following, now)
+            found += new
+        for row in found:
+            place.holes.pop(row[0], None)
+        return found
+
+    def _note_holes(self, keys: Sequence[int], following: int, now: float) -> None:
+        place = self._place
+        for key in keys:
+            before = max(key - FIRST, 0) if place.last is None else place.last
+            for hole in range(max(before + 1, key - HOLES), key):
+                place.holes[hole] = (following, now)
+            place.last = key
+        while len(place.holes) > HOLES:
+            del place.holes[next(iter(place.holes))]
+
+    def settle(self, batch: Batch) -> None:
+        """Nobody waits for it."""
+
+    def close(self) -> None:
+        """Nothing is under way."""
+
+    def lag(self) -> Lag:
+        query = "SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {key} > %s LIMIT 100000) n"
+        ((count,),) = self._wire.ask(self._query(query), (self._place.last or 0,))
+        return Lag(count)

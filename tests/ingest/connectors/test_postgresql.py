@@ -1,0 +1,246 @@
+"""PostgreSQL: an outbox polled and read from the log, and notifications, on a real server."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any, ClassVar, LiteralString
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from apps.ingest import buses
+from apps.ingest.connector import BadSettings, Connector, Cursor, Refused, Surroundings
+from apps.ingest.connectors import postgresql_wire
+from tests import services
+from tests.ingest.connector_contract import ConnectorContract
+from tests.services import free_port, wait_for
+
+
+class Database:
+    """A database of a test's own."""
+
+    def __init__(self, server: str) -> None:
+        self.name = f"outbox_{uuid.uuid4().hex[:12]}"
+        self.server = server
+        self.url = services.make_database(server, self.name)
+        self.connection = psycopg.connect(self.url, autocommit=True)
+
+    def do(self, query: LiteralString, *values: Any) -> list[Any]:
+        cursor = self.connection.execute(query, values)
+        return cursor.fetchall() if cursor.description else []
+
+    def drop_slots(self) -> None:
+        for (slot,) in self.do(
+            "SELECT slot_name FROM pg_replication_slots WHERE database = current_database()"
+        ):
+            self.do("SELECT pg_drop_replication_slot(%s)", slot)
+
+    def close(self) -> None:
+        self.drop_slots()
+        self.connection.close()
+        services.drop_database(self.server, self.name)
+
+
+class Outbox(ConnectorContract):
+    bus = "postgresql"
+    mode: ClassVar = "poll"
+
+    @pytest.fixture(autouse=True)
+    def _table(self, postgres: str) -> Iterator[None]:
+        self.database = Database(postgres)
+        self.database.do("CREATE TABLE outbox (id bigserial PRIMARY KEY, kind text, payload bytea)")
+        self.prepare()
+        yield
+        self.database.close()
+
+    def prepare(self) -> None:
+        """Do what must be there before anything is published."""
+
+    def settings(self) -> dict[str, str]:
+        return {"url": self.database.url, "table": "outbox", "mode": self.mode}
+
+    def unreachable(self) -> dict[str, str]:
+        return {"url": f"postgresql://x@127.0.0.1:{free_port()}/x", "table": "outbox"}
+
+    def publish(self, bodies: list[bytes]) -> None:
+        for body in bodies:
+            self.database.do("INSERT INTO outbox (kind, payload) VALUES ('Paid', %s)", body)
+
+    def test_a_row_is_its_payload_and_headers(self) -> None:
+        self.publish([b"{}"])
+        with self.opened() as connector:
+            ((record,),) = [b.records for b in self.batches(connector, 1)]
+        assert record.channel == "public.outbox"
+        assert record.headers == (("id", b"1"), ("kind", b"Paid"))
+
+    def test_wrong_credentials_are_refused_and_not_repeated(self) -> None:
+        parts = urlsplit(self.database.url)
+        url = urlunsplit(parts._replace(netloc=f"postgres:wrong-word@127.0.0.1:{parts.port}"))
+        with pytest.raises(Refused) as refusal:
+            self.make(url=url).open({})
+        assert "wrong-word" not in str(refusal.value)
+
+
+class TestPolled(Outbox):
+    def standing(self) -> Any:
+        return self.database.do("SELECT * FROM pg_replication_slots"), self.database.do(
+            "SELECT pubname FROM pg_publication"
+        )
+
+    def test_a_transaction_that_ends_late_is_not_passed_over(self) -> None:
+        with psycopg.connect(self.database.url) as slow:
+            slow.execute("INSERT INTO outbox (payload) VALUES ('slow')")
+            self.publish([b"quick"])
+            with self.opened() as connector:
+                (batch,) = self.batches(connector, 1)
+            slow.commit()
+        assert [r.body for r in batch.records] == [b"quick"]
+        with self.opened(batch.cursor) as connector:
+            assert self.bodies(connector, 1) == [b"slow"]
+
+    def test_an_outbox_is_a_row_as_json(self) -> None:
+        self.database.do(
+            "CREATE TABLE box (seq bigserial PRIMARY KEY, id uuid, aggregatetype text, "
+            "aggregateid text, type text, payload jsonb)"
+        )
+        some = "9c5b94b1-35ad-49bb-b118-8e8fc24abf80"
+        self.database.do(
+            "INSERT INTO box (id, aggregatetype, aggregateid, type, payload) "
+            "VALUES (%s, 'order', '7', 'Paid', '{\"a\": 1}')", some,
+        )  # fmt: skip
+        with self.opened(table="public.box") as connector:
+            assert self.bodies(connector, 1) == [
+                b'{"seq":1,"id":"%s","aggregatetype":"order","aggregateid":"7","type":"Paid",'
+                b'"payload":{"a": 1}}' % some.encode()
+            ]
+
+    def test_a_table_without_a_number_is_refused(self) -> None:
+        self.database.do("CREATE TABLE other (id uuid PRIMARY KEY, payload text)")
+        with self.opened(table="other") as connector, pytest.raises(Refused, match="mode=slot"):
+            connector.read(limit=1, wait=0)
+        assert not self.make(table="other").check().ok
+        assert not self.make(table="not_there").check().ok
+
+    def test_it_can_start_now(self) -> None:
+        self.publish([b"old"])
+        with self.opened(start="now") as connector:
+            self.publish([b"new"])
+            assert self.bodies(connector, 1) == [b"new"]
+
+    @pytest.mark.parametrize(
+        "changes",
+        [{"table": ""}, {"channels": "a"}, {"table": 'a"b'}, {"mode": "x"}, {"url": "mysql://h"}],
+    )
+    def test_settings_that_make_no_sense_are_refused(self, changes: dict[str, str]) -> None:
+        with pytest.raises(BadSettings):
+            self.make(**changes)
+
+
+class TestSlot(Outbox):
+    mode: ClassVar = "slot"
+
+    def prepare(self) -> None:
+        with self.opened() as connector:
+            connector.read(limit=1, wait=0)
+
+    def test_rows_deleted_at_once_are_seen(self) -> None:
+        with self.database.connection.transaction():
+            self.publish([b"1", b"2"])
+            self.database.do("DELETE FROM outbox")
+        with self.opened() as connector:
+            assert self.bodies(connector, 2) == [b"1", b"2"]
+
+    def test_a_transaction_is_resumed_in_its_middle(self) -> None:
+        with self.database.connection.transaction():
+            self.publish(self.numbered(5))
+        with self.opened() as connector:
+            (first,) = self.batches(connector, 2, limit=2)
+        with self.opened(first.cursor) as connector:
+            assert self.bodies(connector, 3) == self.numbered(5)[2:]
+
+    def test_what_is_stored_is_let_go(self) -> None:
+        query = (
+            "SELECT confirmed_flush_lsn FROM pg_replication_slots "
+            "WHERE database = current_database()"
+        )
+        ((before,),) = self.database.do(query)
+        self.publish([b"1"])
+        with self.opened() as connector:
+            assert self.bodies(connector, 1) == [b"1"]
+            self.wait_for(lambda: self.moved(connector, query, before), "the slot to move")
+
+    def moved(self, connector: Connector, query: LiteralString, before: str) -> bool:
+        connector.settle(connector.read(limit=1, wait=0))
+        return self.database.do(query) != [(before,)]
+
+    def test_a_slot_that_was_dropped_is_a_gap(self) -> None:
+        self.publish([b"1"])
+        with self.opened() as connector:
+            (batch,) = self.batches(connector, 1)
+        self.database.drop_slots()
+        with self.opened(batch.cursor) as connector:
+            self.publish([b"2"])
+            found = self.batches(connector, 1)
+        assert [g.cause for b in found for g in b.gaps] == ["retention"]
+        assert [r.body for b in found for r in b.records] == [b"2"]
+
+    def test_a_database_whose_disk_it_could_fill_is_refused(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connector = self.make()
+        asked = postgresql_wire.Wire.ask
+
+        def unbounded(wire: Any, query: Any, values: Any = ()) -> Any:
+            if "max_slot_wal_keep_size" in str(query):
+                return [("logical", "-1")]
+            return asked(wire, query, values)
+
+        monkeypatch.setattr(postgresql_wire.Wire, "ask", unbounded)
+        with pytest.raises(Refused, match="max_slot_wal_keep_size"):
+            connector.open({})
+        assert not connector.check().ok
+
+
+class TestNotifications:
+    @pytest.fixture(autouse=True)
+    def _database(self, postgres: str) -> Iterator[None]:
+        self.database = Database(postgres)
+        yield
+        self.database.close()
+
+    def opened(self, cursor: Cursor) -> Connector:
+        around = Surroundings(name="notify", reach=lambda host, port: [host])
+        settings = {"url": self.database.url, "channels": "orders Mixed"}
+        found = buses.connector("postgresql", settings, around)
+        found.open(cursor)
+        return found
+
+    def test_it_works(self) -> None:
+        connector = self.opened({})
+        self.database.connection.execute(
+            sql.SQL("NOTIFY orders, '{}'; NOTIFY \"Mixed\", 'x'; NOTIFY other, 'y'")
+        )
+        found: list[tuple[str, bytes | None]] = []
+
+        def came() -> bool:
+            found.extend((r.channel, r.body) for r in connector.read(limit=10, wait=0.1).records)
+            return len(found) == 2
+
+        wait_for(came, "two notifications")
+        assert found == [("orders", b"{}"), ("Mixed", b"x")]
+        connector.close()
+
+    def test_what_nobody_heard_is_a_gap(self) -> None:
+        first = self.opened({})
+        cursor = first.read(limit=1, wait=0).cursor
+        first.close()
+        assert cursor
+        again = self.opened(cursor)
+        assert [g.cause for g in again.read(limit=1, wait=0).gaps] == ["disconnected"] * 2
+        again.close()
+
+
+del Outbox, ConnectorContract  # not tests by themselves
