@@ -133,6 +133,8 @@ class Engine:
         for execution in recording.executions:
             if execution.cause <= recording.base:
                 self._plan_execution(execution, execution.cause, 0)
+        for position in (*plan.moves, *plan.delays):
+            self._taint_effects(position)
         for index, insert in enumerate(plan.inserts):
             time = recording.time_at(insert.after)
             made = plan.inserted(insert, index, time)
@@ -197,6 +199,23 @@ class Engine:
         self._edited.add(ref)
         if stream:
             self._edited_streams.add(stream)
+
+    def _taint_effects(self, position: int) -> None:
+        """Note the streams whose states are others until what was put off comes, if it does."""
+        seen, todo = {position}, [position]
+        entry = self.recording.entries[position]
+        if entry.kind == "delivery":
+            own = [x for x in self.recording.of_cause.get(entry.cause or 0, ())
+                   if position in x.entries]  # fmt: skip
+            todo = [p for x in own for p in x.outputs]
+        while todo:
+            at = todo.pop()
+            found = self.recording.entries.get(at)
+            if found is not None and found.kind == "event" and found.stream:
+                self._edited_streams.add(found.stream)
+            news = [p for p in self.recording.caused.get(at, ()) if p not in seen]
+            seen.update(news)
+            todo += news
 
     # -- entries -----------------------------------------------------------------------------
 
@@ -301,7 +320,7 @@ class Engine:
         self._at(slot, 1, execution.started + total, lambda: self._execute(execution, total))
 
     def _plan_new(self, execution: Execution, shift: int) -> None:
-        slot = self.recording.slot_at(execution.started)
+        slot = self.recording.place_at(execution.started)
         self._at(slot, 1, execution.started, lambda: self._execute(execution, shift, new=True))
 
     def _execute(
@@ -385,7 +404,8 @@ class Engine:
             if x.cut and not following and n >= len(before):
                 break  # what it said after the stretch ended is not known
             time = max(time, clock + each.after)
-            slot = max(slot, self.recording.slot_at(time))
+            at = self.recording.slot_at if shift else self.recording.place_at
+            slot = max(slot, at(time))
             if following and not shift:
                 slot = max(x.slot, min(slot, min(following) - 1))
             self._plan_made(x, n, slot, time, each, by)
@@ -436,7 +456,7 @@ class Engine:
             self._at(max(slot, x.slot), 1, time, lambda: self._new_event(made, x.cause, 0, by))
         if recorded is not None and recorded.failed and not failed:
             self._cancelled.add((x.cause, x.service))  # the attempts after it are not needed
-        if word == "failed" and not (recorded is not None and recorded.failed):
+        if word == "failed" and not x.cut and not (recorded is not None and recorded.failed):
             again = Execution(x.cause, x.service, x.attempt + 1, time + BACKOFF_US)
             self._plan_new(again, 0)
 
@@ -485,7 +505,7 @@ class Engine:
             return
         last = [self.recording.entries[p].time for p in x.outputs]
         time = max([clock + _after(outcome), *last]) + 1
-        slot = max([x.slot, self.recording.slot_at(time), *x.outputs])
+        slot = max([x.slot, self.recording.place_at(time), *x.outputs])
         twin = Execution(x.cause, x.service, x.attempt + 1, time, slot=slot, twin=True)
         self._at(slot, 1, time, lambda: self._twin(twin))
 

@@ -116,6 +116,11 @@ class Recording:
         n = bisect_right(self._log_times, time)
         return self._positions[n - 1] if n else self.base
 
+    def place_at(self, time: int) -> int:
+        """Return the slot of what happens anew at a time: beyond `until` after the last entry."""
+        late = not self._log_times or time > self._log_times[-1]
+        return self.until + 1 if late else self.slot_at(time)
+
     def time_at(self, position: int) -> int:
         """Return the log's time at a position of the stretch."""
         n = bisect_right(self._positions, position)

@@ -71,6 +71,18 @@ def recorded(envelopes: Iterable[Envelope], *, after: int = 0) -> Iterator[Recor
         )  # fmt: skip
 
 
+def envelopes(entries: Iterable[Recorded]) -> list[Envelope]:
+    """Return recorded entries as they are appended to a log of their own."""
+    return [
+        Envelope(
+            type=e.type, id=e.id, source=e.source, kind=e.kind, stream=e.stream, time=e.time,  # type: ignore[arg-type]
+            correlation=e.correlation, cause=e.cause, channel=e.channel, partition=e.partition,
+            offset=e.offset, key=e.key, data=e.data or b"", metadata=e.metadata,
+        )
+        for e in entries
+    ]  # fmt: skip
+
+
 def handlers(*modules: Any) -> dict[str, list[Subscription]]:
     """Return the subscriptions of modules, by service."""
     found: dict[str, list[Subscription]] = {}

@@ -7,13 +7,12 @@ from typing import Any
 import pytest
 
 from apps.eventlog.commands.append import append
-from apps.eventlog.envelope import Envelope
 from apps.eventlog.places import Line
 from apps.eventlog.queries import log
 from apps.sandbox.commands import forks, jobs
 from apps.sandbox.models import Run
 from apps.sandbox.queries.comparison import comparison
-from tests.sandbox.history import NOW, shop_log
+from tests.sandbox.history import NOW, envelopes, shop_log
 
 SERVICES = ("examples.shop.services",)
 BEFORE, AFTER = 500, 700  # entries around the planted order
@@ -29,17 +28,9 @@ class Story:
         first = placed.position - BEFORE
         kept = [e for e in past if e.position <= placed.position + AFTER]
         self.line = log.line(line.slug)
-        envelopes = [
-            Envelope(
-                type=e.type, id=e.id, source=e.source, kind=e.kind, stream=e.stream, time=e.time,  # type: ignore[arg-type]
-                correlation=e.correlation, cause=e.cause, channel=e.channel,
-                partition=e.partition, offset=e.offset, key=e.key, data=e.data or b"",
-                metadata=e.metadata,
-            )
-            for e in kept
-        ]  # fmt: skip
-        for n in range(0, len(envelopes), 10_000):
-            append(self.line, envelopes[n : n + 10_000], now=NOW)
+        made = envelopes(kept)
+        for n in range(0, len(made), 10_000):
+            append(self.line, made[n : n + 10_000], now=NOW)
         self.line = log.line(line.slug)
         self.base, self.placed = first, placed.position
 

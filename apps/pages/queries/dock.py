@@ -51,7 +51,7 @@ class Dock(NamedTuple):
     zoom_in: str
     zoom_out: str
     events: int  # in the window
-    forked: str = ""  # percent from which on a sandbox has its own events, "" for none in view
+    forked: tuple[str, str] | None = None  # x and width of a sandbox's own events, percent
 
 
 def dock(line: Line, at: Moment, *, zoom: str = "", user_id: int | None = None) -> Dock | None:
@@ -95,13 +95,14 @@ def dock(line: Line, at: Moment, *, zoom: str = "", user_id: int | None = None) 
     )
 
 
-def _forked(line: Line, window: windows.Window) -> str:
-    """Return where a sandbox's own events begin in the window."""
+def _forked(line: Line, window: windows.Window) -> tuple[str, str] | None:
+    """Return where in the window a sandbox's own events begin, and how far they go."""
     if line.parent is None or line.head == line.base:
-        return ""
-    at = log.time_at(line, line.base + 1) or 0
-    return percent(min(max(0, at - window.start), window.end - window.start),
-                   window.end - window.start) if at < window.end else ""  # fmt: skip
+        return None
+    at = max(window.start, log.time_at(line, line.base + 1) or 0)
+    end = min(window.end, line.log_time or 0)
+    span = window.end - window.start
+    return (percent(at - window.start, span), percent(end - at, span)) if at < end else None
 
 
 def began(line: Line) -> int:
