@@ -164,13 +164,14 @@ def delivery(report: Recorded) -> Delivery:
     attempt, error = told.get("attempt", 1), told.get("error")
     latest = report.time if finished is None else finished
     took = None if started is None or finished is None else (finished - started) / 1000
+    earliest = next(t for t in (_time(told.get("earliest")), started, latest) if t is not None)
     return Delivery(
         position=report.position,
         subscriber=report.source,
         attempt=attempt if isinstance(attempt, int) and not isinstance(attempt, bool) else 1,
         outcome=report.type,
         evidence=evidence if (evidence := str(told.get("evidence"))) in EVIDENCE else "reported",
-        earliest=isoformat(latest if started is None else started),
+        earliest=isoformat(earliest),
         latest=isoformat(latest),
         started_at=None if started is None else isoformat(started),
         finished_at=None if finished is None else isoformat(finished),

@@ -12,6 +12,7 @@ from apps.eventlog.envelope import NAME_MAX, OUTCOMES, Envelope, isoformat
 from apps.ingest.connector import Delivery, Gap, Progress
 
 ERROR_MAX = 4000  # characters
+WORDS = {"passed": "offset"}  # how readers of the log call an evidence, where it is not our word
 
 
 def delivery(d: Delivery, *, tap: str, position: int | None, now: int) -> Envelope:
@@ -21,7 +22,7 @@ def delivery(d: Delivery, *, tap: str, position: int | None, now: int) -> Envelo
     told: dict[str, Any] = {
         "event": {"position": position} if position else {"id": d.event_id or _where(d)},
         "subscriber": d.subscriber, "attempt": d.attempt, "outcome": d.outcome,
-        "evidence": d.evidence,
+        "evidence": WORDS.get(d.evidence, d.evidence),
     }  # fmt: skip
     if d.event_source:
         told["event"]["source"] = d.event_source

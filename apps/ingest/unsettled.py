@@ -4,6 +4,10 @@ A queue gives back what was not acknowledged, in the old order and marked as red
 process died after the commit and before the acknowledgement, what comes back first is exactly what
 the commit held. So each commit's cursor holds the digests of its records; after a restart a
 redelivered record with such a digest is taken once as stored already.
+
+Of two records that are equal in all, message id and time included, the later one may so be counted
+as the earlier one's repetition, if we die while it is in flight. A note that an acknowledgement was
+sent would not help: acknowledgements get lost, and then all that they stood for would be twice.
 """
 
 from __future__ import annotations

@@ -54,6 +54,7 @@ class _Report(msgspec.Struct):
     error: str | None = None
     evidence: str = ""
     group: str = ""
+    earliest: str | None = None
 
 
 _decode = msgspec.json.Decoder(_Report).decode
@@ -92,10 +93,11 @@ def _one(event: int, report: Outline) -> Delivery:
         told = _Report()
     started, finished = moment(told.started_at), moment(told.finished_at)
     latest = finished if finished is not None else report.time
+    earliest = next(t for t in (moment(told.earliest), started, latest) if t is not None)
     return Delivery(
         event, report.source, told.attempt, report.type,
         told.evidence if told.evidence in EVIDENCE else REPORTED, report.position,
-        started if started is not None else latest, latest, started, finished,
+        earliest, latest, started, finished,
         (told.error or "")[:ERROR_MAX], told.group[:ERROR_MAX],
     )  # fmt: skip
 
