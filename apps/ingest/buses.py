@@ -11,6 +11,7 @@ from apps.ingest.connector import BadSettings, Connector, Setting, Surroundings
 from apps.ingest.problems import shown
 
 CONNECTORS = {
+    "celery": "apps.ingest.connectors.celery.Celery",
     "files": "apps.ingest.connectors.files.Files",
     "kafka": "apps.ingest.connectors.kafka.Kafka",
     "mqtt": "apps.ingest.connectors.mqtt.Mqtt",

@@ -1,0 +1,39 @@
+"""A Celery application as anybody's: tasks that work, fail, retry and call others."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Celery
+
+app = Celery("shop", broker=os.environ.get("CELERY_TEST_BROKER", "memory://"))
+app.conf.update(
+    task_send_sent_event=True, worker_send_task_events=True, task_ignore_result=True,
+    worker_hijack_root_logger=False, broker_connection_retry_on_startup=True,
+)  # fmt: skip
+
+
+@app.task(name="shop.capture")  # type: ignore[untyped-decorator]
+def capture(amount: int) -> int:
+    """Work, and call another."""
+    receipt.delay(amount)
+    return amount
+
+
+@app.task(name="shop.receipt")  # type: ignore[untyped-decorator]
+def receipt(amount: int) -> None:
+    """Work."""
+
+
+@app.task(name="shop.decline")  # type: ignore[untyped-decorator]
+def decline() -> None:
+    """Fail."""
+    raise ValueError("card declined")
+
+
+@app.task(name="shop.flaky", bind=True, max_retries=2)  # type: ignore[untyped-decorator]
+def flaky(self: Any) -> None:
+    """Fail once, then work."""
+    if self.request.retries == 0:
+        raise self.retry(countdown=0.1, exc=OSError("no answer"))
