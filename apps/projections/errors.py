@@ -58,4 +58,6 @@ class BadExpression(QueryError):
     @classmethod
     def of(cls, error: ExpressionError) -> BadExpression:
         """Return the same error as one of the log's."""
-        return cls(error.message, column=error.column, length=error.length)
+        made = cls(error.message, column=error.column, length=error.length)
+        made.parameter = "expr"
+        return made

@@ -110,7 +110,7 @@ def test_find(api: Api, mode: str) -> None:
 
 def test_find_says_what_is_wrong(api: Api) -> None:
     wrong = api.find(422, stream="stock-SKU7", expr="state.available <")
-    assert (wrong["code"], wrong["column"]) == ("bad_expression", 17)
+    assert (wrong["code"], wrong["parameter"], wrong["column"]) == ("bad_expression", "expr", 17)
     assert api.find(404, stream="absent", expr="true")
     assert api.find(422, stream="stock-SKU7", expr="1 / 0 > 1")["code"] == "bad_expression"
     assert api.find(422, stream="stock-SKU7", expr="(" * 5000)["code"] == "bad_expression"
