@@ -36,6 +36,13 @@ def test_welcome(admin: Client, shop: Log) -> None:
     assert not read(page).forbidden
 
 
+def test_a_bus_is_one_click_away(admin: Client, viewer: Client, shop: Log) -> None:
+    buses = [link for link in links(admin.get("/welcome")) if "/shop/sources?add=" in link]
+    assert len(buses) > 3
+    assert admin.get(buses[0]).status_code == 200
+    assert not [link for link in links(viewer.get("/welcome")) if "/sources?add=" in link]
+
+
 def test_a_key_is_made_when_it_is_asked_for_and_shown_once(admin: Client, shop: Log) -> None:
     admin.get("/welcome")
     assert not ApiKey.objects.exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
+from apps.pages.models import Preferences
 from apps.sandbox.commands import jobs
 from apps.sandbox.models import Fork, Run
 from tests.conftest import Log
@@ -39,6 +40,19 @@ def test_the_story_of_one_event(trade: Log, debugger: Client) -> None:
     assert "missing 1" in text
     assert "did not happen" in text
     assert "1 of 1 on" in text
+
+
+def test_it_is_marked_on_the_bar_and_a_step_of_the_tour(trade: Log, debugger: Client) -> None:
+    fork = made(debugger, name="Without <b>it</b>", position="6", start="1")
+    run = done(fork)
+    page(debugger, fork)
+    assert Preferences.objects.get().tour == ["fix"]
+    act = f"/shop/sandboxes/{fork.pk}/act?timeline={run.timeline}"
+    assert debugger.post(act, {"do": "keep"}).status_code == 302
+    assert Preferences.objects.get().tour == ["fix", "keep"]
+    bar = debugger.get("/shop/dock", headers={"HX-Request": "true"}).content.decode()
+    assert 'aria-label="Sandbox: Without &lt;b&gt;it&lt;/b&gt;"' in bar
+    assert 'class="mark m-fork"' in bar
 
 
 def test_switching_an_edit_off_and_running_again(trade: Log, debugger: Client) -> None:

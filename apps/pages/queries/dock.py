@@ -22,11 +22,12 @@ from apps.pages.ticks import Tick, percent, ticks
 from apps.pages.tiles import shown
 from apps.pages.words import clock, plural, step
 from apps.projections.queries.watches import broken_rules
+from apps.sandbox.queries.forks import forks
 
 OVERVIEW = 260  # bars of the whole recording
 USUAL = 60_000  # events in view unless somebody zooms
 HEIGHT, OVER = 40, 14  # px of the bars
-DEPLOYS = 20
+DEPLOYS = FORKS = 20
 LABELLED = 97  # percent: a label further right would not fit
 
 
@@ -174,6 +175,11 @@ def _marks(
         if window.holds(finding.start):
             title = alarm(finding).title
             found.append(marks.Mark("odd", finding.position, finding.start, title))
+    if bins and line.parent is None:
+        inside = (bins[0].position - 1, _end(line, bins))
+        for fork in [f for f in forks(line) if inside[0] <= f.base <= inside[1]][:FORKS]:
+            at = log.time_at(line, fork.base) if fork.base else began(line)
+            found.append(marks.Mark("fork", fork.base, at or began(line), fork.name))
     for event in _deploys(line, bins):
         found.append(marks.Mark("deploy", event.position, event.log_time, _deployed(event)))
     return found

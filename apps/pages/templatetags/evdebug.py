@@ -242,3 +242,11 @@ def link_at(context: template.Context) -> str:
     params: links.Params = context.get("params") or {}
     carried: links.Params = {n: v for n, v in params.items() if n in ("at", "timeline", "draw")}
     return links.query(carried) if carried else ""
+
+
+@register.simple_tag(takes_context=True)
+def link_from(context: template.Context, **changes: Any) -> str:
+    """Return "?…" for a link to another page at a moment of its own: the timeline comes along."""
+    params: links.Params = context.get("params") or {}
+    carried: links.Params = {n: v for n, v in params.items() if n in ("timeline", "draw")}
+    return links.query(carried, **changes)

@@ -15,6 +15,7 @@ from apps.eventlog.queries import log
 from apps.pages import links
 from apps.pages.views.frame import Frame, is_part, of_system
 from apps.pages.views.states import BOUND, basics
+from apps.pages.views.touring import note_progress
 from apps.projections.commands import searches
 from apps.projections.errors import BrokenCode, UnknownProjection, UnknownStream
 from apps.projections.queries import finding, states
@@ -134,6 +135,7 @@ def _steps(found: finding.Found) -> list[tuple[finding.Probe, str, str, str]]:
 
 def _more(request: HttpRequest, frame: Frame, context: dict[str, Any]) -> dict[str, Any]:
     stream = request.GET.get("stream", "")[:1024]
+    _note(request, frame, context)
     return context | basics(request, frame, stream) | {"ways": HOW}
 
 
@@ -141,6 +143,12 @@ def _shown(
     request: HttpRequest, frame: Frame, stream: str, context: dict[str, Any]
 ) -> HttpResponse:
     template = "_find.html" if is_part(request) else "find.html"
+    _note(request, frame, context)
     context |= basics(request, frame, stream) | {"ways": HOW}
     status = 422 if context["error"] else 200
     return render(request, f"projections/{template}", context, status=status)
+
+
+def _note(request: HttpRequest, frame: Frame, context: dict[str, Any]) -> None:
+    if context.get("event"):
+        note_progress(request, frame, took=("began",))

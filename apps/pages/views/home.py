@@ -17,8 +17,10 @@ from apps.access.roles import includes
 from apps.eventlog.terms import FIELDS
 from apps.pages import tour
 from apps.pages.commands.preferences import restart_tour
+from apps.pages.context_processors import NAME
 from apps.pages.nav import PAGES
 from apps.pages.queries.preferences import preferences
+from apps.pages.queries.sources import available
 from apps.pages.views.frame import refused
 from apps.pages.views.liking import likes, remember
 
@@ -78,7 +80,7 @@ def _seats(request: HttpRequest) -> list[Seat]:
 
 def _welcome(request: HttpRequest) -> dict[str, Any]:
     seats = _seats(request)
-    asked = request.POST.get("system") or request.GET.get("system", "")
+    asked = request.POST.get("system") or request.GET.get("system") or request.session.get(NAME, "")
     seat = next((s for s in seats if s.line.slug == asked), seats[0] if seats else None)
     demo = next((s for s in seats if s.line.slug == DEMO), None)
     done = frozenset(likes(request)["tour"])
@@ -86,7 +88,7 @@ def _welcome(request: HttpRequest) -> dict[str, Any]:
     return {
         "seats": seats, "seat": seat, "demo": demo, "title": "Welcome",
         "page": next(p for p in PAGES if p.url == "pages:welcome"),
-        "may_make": seat is not None and includes(seat.role, "admin"),
+        "buses": available(), "may_make": seat is not None and includes(seat.role, "admin"),
         "steps": [(step, step.name in done, step.name == current) for step in tour.STEPS],
         "done": len(done), "door": request.build_absolute_uri("/v1/events"),
         "empty": not any(s.line.head for s in seats),

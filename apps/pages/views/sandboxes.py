@@ -23,6 +23,7 @@ from apps.pages.queries import sandboxes as shown
 from apps.pages.queries.dock import dock
 from apps.pages.views.frame import Frame, is_part, of_system, refused, whole
 from apps.pages.views.recipes import changed, draft, recipe
+from apps.pages.views.touring import note_progress
 from apps.sandbox.commands import control, forks
 from apps.sandbox.errors import BadRecipe, UnknownSandbox
 from apps.sandbox.queries import forks as found
@@ -128,6 +129,8 @@ def sandbox(request: HttpRequest, frame: Frame, number: int) -> HttpResponse:
     context |= draft(request, frame, fork) | results(request, frame, fork, run, runs)
     if frame.draw and frame.line.head:
         context["dock"] = dock(frame.line, frame.at, zoom=frame.window, user_id=frame.user_id)
+    if run is not None and run.status == "finished":
+        note_progress(request, frame, took=("fix",))
     return render(request, "sandbox/sandbox.html", context)
 
 
@@ -166,6 +169,7 @@ def act(request: HttpRequest, frame: Frame, number: int) -> HttpResponse:
             control.ring()
         elif run is not None and what == "keep":
             control.keep(run, request.POST.get("name", "") or fork.name)
+            note_progress(request, frame, took=("keep",))
         elif run is not None:
             run = control.do(run, what, options=_answer(request, run))
     except EventLogError as error:
