@@ -178,8 +178,8 @@ def _marks(
     if bins and line.parent is None:
         inside = (bins[0].position - 1, _end(line, bins))
         for fork in [f for f in forks(line) if inside[0] <= f.base <= inside[1]][:FORKS]:
-            at = log.time_at(line, fork.base) if fork.base else began(line)
-            found.append(marks.Mark("fork", fork.base, at or began(line), fork.name))
+            base_time = log.time_at(line, fork.base) if fork.base else None
+            found.append(marks.Mark("fork", fork.base, base_time or began(line), fork.name))
     for event in _deploys(line, bins):
         found.append(marks.Mark("deploy", event.position, event.log_time, _deployed(event)))
     return found
