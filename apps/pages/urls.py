@@ -4,6 +4,7 @@ from django.urls import path
 
 from apps.pages.views import (
     account,
+    coding,
     data,
     events,
     exporting,
@@ -57,6 +58,8 @@ urlpatterns = [
     path("<slug:system>/states/entities", states.entities_part, name="state_entities"),
     path("<slug:system>/states/watches", states.watches_part, name="state_watches"),
     path("<slug:system>/states/watch", states.watch, name="state_watch"),
+    path("<slug:system>/states/code", coding.code, name="state_code"),
+    path("<slug:system>/states/code/news", coding.news, name="state_code_news"),
     path("<slug:system>/states/find", finding.find, name="state_find"),
     path("<slug:system>/states/find/<int:number>", finding.search, name="search"),
     path("<slug:system>/states/find/<int:number>/stop", finding.stop, name="search_stop"),

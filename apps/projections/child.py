@@ -116,6 +116,8 @@ def answer(request: dict[str, Any], parent: Parent) -> dict[str, Any]:
     request   reducer, key (of the entity, None for all), position, state (JSON text, null for
               none), marks (a row, null when not wanted), events, every (return each state, too)
     """
+    if "upcast" in request:
+        return upcast(request["upcast"], parent)
     reducer = registry.REDUCERS[request["reducer"]]
     raw: bytes | None = request["state"].encode() if request["state"] is not None else None
     position = request["position"]
@@ -149,6 +151,17 @@ def answer(request: dict[str, Any], parent: Parent) -> dict[str, Any]:
         "broken": broken, "taken": taken, "points": points,
         "marks": blame.row(state, marks) if tracking else None,
     }  # fmt: skip
+
+
+def upcast(fields: dict[str, Any], parent: Parent) -> dict[str, Any]:
+    """Return what an event's data becomes before a reducer sees it."""
+    parent.at(fields["position"])
+    event = Event(**fields)
+    try:
+        version, data = registry.upcasted(event.type, event.version, event.data)
+        return {"version": version, "data": fold.taken(data).decode(), "error": ""}
+    except Exception as wrong:
+        return {"version": event.version, "data": "null", "error": fold.explained(wrong)}
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -62,6 +62,17 @@ class Answer(msgspec.Struct):
     marks: list[int] | None
 
 
+class Upcast(msgspec.Struct):
+    """What an event's data became, as JSON, or why it became nothing."""
+
+    version: int
+    data: str
+    error: str
+
+
+Said = TypeVar("Said", Answer, Upcast)
+
+
 class Runner:
     """One child for a list of modules. Safe to use from several threads, one request at a time."""
 
@@ -98,10 +109,17 @@ class Runner:
             return {} if self.error else {shape.name: shape for shape in self.told.reducers}
 
     def ask(self, request: dict[str, Any], *, seconds: float = BATCH_S) -> Answer:
-        """Send one request and return the answer.
+        """Send a batch of events and return the answer.
 
         raises  Stopped with the event's position when it takes longer, or the child dies
         """
+        return self._asked(request, Answer, seconds)
+
+    def upcast(self, event: dict[str, Any]) -> Upcast:
+        """Return what upcasters make of an event's data. raises  Stopped"""
+        return self._asked({"upcast": event}, Upcast, BATCH_S)
+
+    def _asked(self, request: dict[str, Any], answer: type[Said], seconds: float) -> Said:
         with self._lock:
             self.describe()
             deadline = time.monotonic() + seconds
@@ -109,7 +127,7 @@ class Runner:
                 if not self._jail.alive:
                     raise Ended
                 self._jail.send(request, deadline)
-                return msgspec.convert(self._jail.receive(deadline), Answer)
+                return msgspec.convert(self._jail.receive(deadline), answer)
             except TimeoutError:
                 raise self._stopped(f"It did not return within {seconds:g} s.") from None
             except (Ended, msgspec.ValidationError):

@@ -1,4 +1,5 @@
 // The State page: what a swap of a part must not lose (where it was scrolled), and small conveniences.
+import { toast } from "./toast.js";
 
 /** Return where each scroller marked with `data-scroll` stands. */
 export const places = (root) => new Map([...root.querySelectorAll("[data-scroll]")].map((el) => [el.dataset.scroll, el.scrollTop]));
@@ -9,6 +10,7 @@ export function restore(root, kept) {
 }
 
 if (globalThis.document) {
+  document.body.addEventListener("refold", (e) => toast(e.detail.text));
   let kept = new Map(), typed = null;
   document.addEventListener("htmx:beforeSwap", (e) => {
     kept = places(document);

@@ -19,6 +19,7 @@ from apps.pages.queries import moments
 from apps.pages.queries.bookmarks import bookmarks
 from apps.pages.queries.dock import chosen, dock
 from apps.pages.queries.entity import entity
+from apps.pages.queries.fields import changed_beside, data_of
 from apps.pages.views.frame import Frame, is_part, of_system, whole
 from apps.pages.words import duration
 from apps.projections.commands.watches import add_watch, remove_watch
@@ -165,8 +166,15 @@ def _entity(request: HttpRequest, frame: Frame, stream: str, tab: str) -> dict[s
     fitting = [shape.name for shape in sources.fitting(frame.line, stream)] if shapes else []
     context: dict[str, Any] = {
         "entity": found, "code_error": problem or wrong, "missing_walls": sources.missing(),
+        "code_mark": sources.mark(frame.line, projection) if projection else "",
         "projections": ["merge", *fitting],
+        "earlier": sources.earlier(frame.line, projection.partition("@")[0]) if projection else [],
     }  # fmt: skip
+    if pointer:
+        beside = changed_beside(frame.line, found.state, pointer, at)
+        context |= {"field_before": beside[0], "field_after": beside[1]}
+    if tab == "raw":
+        context["data"] = data_of(frame.line, found.state.last)
     if tab == "compare":
         context |= _compared(request, frame, stream)
     return context

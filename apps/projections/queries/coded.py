@@ -13,7 +13,7 @@ from apps.eventlog.places import Line
 from apps.eventlog.queries import facts, log
 from apps.projections import blame, exact, packing
 from apps.projections.exact import MISSING
-from apps.projections.queries import snapshots
+from apps.projections.queries import snapshots, sources
 from apps.projections.queries.sources import Projection
 from apps.projections.runner import Answer, Described, Stopped
 from evdebug.sdk.registry import fits
@@ -170,3 +170,20 @@ def shown(event: Recorded) -> dict[str, Any]:
         "position": event.position,
         "version": version if isinstance(version, int) else 1, "metadata": headers,
     }  # fmt: skip
+
+
+def upcast(event: Recorded) -> tuple[str, int, str] | None:
+    """Return (data as JSON, version, what went wrong) as reducers see an event's data.
+
+    None where no upcaster of the modules is about its type.
+    """
+    child = sources.runner()
+    if child is None or not child.describe() or event.data is None:
+        return None
+    if event.type not in {name for name, _ in child.told.upcasts}:
+        return None
+    try:
+        told = child.upcast(shown(event))
+    except Stopped as stopped:
+        return "", 0, stopped.text
+    return told.data, told.version, told.error

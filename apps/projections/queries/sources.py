@@ -7,6 +7,7 @@ A projection is named by its name, `order`, which is the code as it is now, or b
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -91,6 +92,20 @@ def earlier(line: Line, name: str) -> list[str]:
     rows = Code.objects.filter(system__in=(MODULES, line.system), name=name).order_by("-pk")
     every = rows.values_list("fingerprint", flat=True)[: EARLIER + 1]
     return [each for each in every if now is None or each != now.fingerprint][:EARLIER]
+
+
+def mark(line: Line, name: str) -> str:
+    """Return a short text that changes whenever the code of a projection does, errors among it."""
+    known, error = projections(line)
+    if name in known:
+        return known[name].fingerprint
+    return hashlib.sha256(f"{name} {error}".encode()).hexdigest()[:12]
+
+
+def typed_source(line: Line, name: str) -> Code | None:
+    """Return what was typed for a projection, None where it was not typed in the browser."""
+    found: Code | None = _typed(line).filter(name=name, current=True).first()
+    return found
 
 
 def projection(line: Line, name: str) -> Projection:
