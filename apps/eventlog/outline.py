@@ -19,3 +19,4 @@ class Outline(NamedTuple):
     revision: int | None = None
     lost: bool = False  # names a cause that is not in the log
     data: bytes | None = None  # of deliveries and spans alone
+    spanned: bool = False  # made of a span

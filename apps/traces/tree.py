@@ -83,11 +83,26 @@ def assemble(
             carriers[outline.position] = outline
         elif outline.kind != "progress":
             events[outline.position] = outline
+    for position in [p for p, o in events.items() if o.spanned and _is_nested(o, events)]:
+        carriers[position] = events.pop(position)
     carried = Carried(carriers, events)
     _sort(tree, carried)
     _hang(tree, links or {}, upto, carried)
     _walk(tree)
     return tree
+
+
+def _is_nested(event: Outline, events: Mapping[int, Outline]) -> bool:
+    """Return whether a span of sending lies within another one: the same message, told twice.
+
+    An instrumentation of a client and one of what it is built on both tell of it.
+    """
+    outer = events.get(event.cause) if event.cause is not None else None
+    return (
+        outer is not None and outer.spanned and outer.source == event.source
+        # By time and never round in a circle; of one moment, the inner one was reported first.
+        and (outer.time, -outer.position) < (event.time, -event.position)
+    )  # fmt: skip
 
 
 def _sort(tree: Tree, carried: Carried) -> None:

@@ -31,7 +31,15 @@ def graphs(draw: st.DrawFn) -> tuple[list[Outline], dict[int, list[int]]]:
     kinds = st.sampled_from(["event", "event", "event", "delivery", "span", "progress"])
     data = st.sampled_from([b"{}", b"{}", b'{"joined":"a"}', b'{"joined":"b"}'])
     made = [
-        event(n, draw(causes), kind=draw(kinds), lost=draw(st.booleans()), data=draw(data))
+        event(
+            n,
+            draw(causes),
+            kind=draw(kinds),
+            lost=draw(st.booleans()),
+            data=draw(data),
+            time=NOON + draw(st.integers(0, 3)),
+            spanned=draw(st.booleans()),
+        )
         for n in range(1, size + 1)
     ]
     links = draw(
@@ -68,11 +76,20 @@ def sources(there: dict[int, Outline], start: int | None) -> list[int]:
     return found
 
 
+def nested(o: Outline, there: dict[int, Outline]) -> bool:
+    """Return whether it is the sending of what another sends already."""
+    outer = there.get(o.cause or 0)
+    if outer is None or not (o.kind == outer.kind == "event" and o.spanned and outer.spanned):
+        return False
+    return outer.time < o.time or (outer.time == o.time and outer.position > o.position)
+
+
 def reference(
     outlines: list[Outline], links: dict[int, list[int]], upto: int
 ) -> tuple[dict[int, int | None], set[tuple[int, int]]]:
     """Return each event's place below another one, and all edges, the slow way."""
     there = {o.position: o for o in outlines if o.position <= upto}
+    there |= {p: o._replace(kind="span") for p, o in there.items() if nested(o, there)}
     events = {p: o for p, o in there.items() if o.kind not in ("delivery", "span", "progress")}
     edges: set[tuple[int, int]] = set()
     parent: dict[int, int | None] = {}

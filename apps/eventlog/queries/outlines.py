@@ -205,10 +205,11 @@ def _outlines(line: Line, where: str, parameters: Sequence[Any]) -> list[Outline
     waiting = _waiting([row[0] for row in rows if row[3] is None])
     strings = lanes_of(line.system, {row[1] for row in rows})
     heads = {lane: s[:3] for lane, s in strings.items()}
+    spanned = {lane for lane, s in strings.items() if s.tap == OTLP}
     return [
         Outline(
             position(place), *heads[lane], time, cause, correlation, stream, revision,
-            place in waiting, None if raw is None else bytes(raw),
+            place in waiting, None if raw is None else bytes(raw), lane in spanned,
         )
         for place, lane, time, cause, correlation, stream, revision, raw in rows
     ]  # fmt: skip

@@ -76,7 +76,8 @@ def below(line: Line, position: int, *, upto: int) -> list[Outline]:
             o for o in outlines.effects(line, frontier, upto=upto) if o.position not in found
         ]
         found |= {o.position: o for o in effects}
-        frontier = [o.position for o in effects if o.kind in CARRIERS]
+        # A span of sending within another is the same message.
+        frontier = [o.position for o in effects if o.kind in CARRIERS or o.spanned]
         if not frontier:
             break
     return sorted(found.values())
