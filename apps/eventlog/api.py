@@ -154,28 +154,6 @@ def data(
     return HttpResponse(found.data, shapes.harmless(found.content_type), headers=headers)
 
 
-@router.get(
-    "/{slug:system}/events/{int:position}/deliveries", openapi_extra=returns(shapes.Deliveries)
-)
-def deliveries(
-    request: HttpRequest,
-    system: str = SYSTEM,
-    position: int = POSITION,
-    at: str = AT,
-    after: int | None = AFTER,
-    limit: int = _Query(1000, ge=1, description="At most 1000."),
-    timeline: int | None = TIMELINE,
-) -> Any:
-    """Return what was reported of an event's deliveries as of a moment, oldest first."""
-    line = line_of(request)
-    event_at(request, position)
-    page = search.search(
-        line, f"kind:delivery cause:{position}", at=moment_of(line, at), after=after, limit=limit,
-        ascending=True,
-    )  # fmt: skip
-    return answer(shapes.Deliveries(list(map(shapes.delivery, page.events)), page.next))
-
-
 @router.get("/{slug:system}/histogram", openapi_extra=returns(shapes.Histogram))
 def histogram(
     request: HttpRequest,

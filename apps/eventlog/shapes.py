@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from apps.eventlog.envelope import (
-    EVIDENCE,
-    Recorded,
-    Undecodable,
-    is_json,
-    isoformat,
-    microseconds,
-)
+from apps.eventlog.envelope import is_json
 
 HARMLESS = {"text/plain", "application/octet-stream", "application/x-protobuf",
             "application/protobuf", "application/avro", "application/msgpack"}  # fmt: skip
@@ -70,9 +62,9 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """One report of a delivery; it happened between `earliest` and `latest`."""
+    """One delivery; it happened between `earliest` and `latest`. No report, no position."""
 
-    position: int
+    position: int | None
     subscriber: str
     attempt: int
     outcome: str
@@ -86,7 +78,7 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class Deliveries(msgspec.Struct, frozen=True):
-    """What was reported of one event, oldest first. `next` goes on as `after`."""
+    """What is known of one event's deliveries, oldest report first. `next` goes on as `after`."""
 
     deliveries: list[Delivery]
     next: int | None
@@ -155,48 +147,6 @@ class Error(msgspec.Struct, frozen=True):
     parameter: str | msgspec.UnsetType = msgspec.UNSET
     column: int | msgspec.UnsetType = msgspec.UNSET
     length: int | msgspec.UnsetType = msgspec.UNSET
-
-
-def delivery(report: Recorded) -> Delivery:
-    """Return what an event of kind "delivery" reports; what it does not say is null."""
-    told = _told(report)
-    started, finished = (_time(told.get(name)) for name in ("started_at", "finished_at"))
-    attempt, error = told.get("attempt", 1), told.get("error")
-    latest = report.time if finished is None else finished
-    took = None if started is None or finished is None else (finished - started) / 1000
-    earliest = next(t for t in (_time(told.get("earliest")), started, latest) if t is not None)
-    return Delivery(
-        position=report.position,
-        subscriber=report.source,
-        attempt=attempt if isinstance(attempt, int) and not isinstance(attempt, bool) else 1,
-        outcome=report.type,
-        evidence=evidence if (evidence := str(told.get("evidence"))) in EVIDENCE else "reported",
-        earliest=isoformat(earliest),
-        latest=isoformat(latest),
-        started_at=None if started is None else isoformat(started),
-        finished_at=None if finished is None else isoformat(finished),
-        duration_ms=took,
-        error=error if isinstance(error, str) else "",
-    )
-
-
-def _told(report: Recorded) -> dict[str, Any]:
-    try:
-        told = report.value()
-    except Undecodable:
-        return {}
-    return told if isinstance(told, dict) else {}
-
-
-def _time(text: Any) -> int | None:
-    """Return an RFC 3339 time in µs, UTC where it has no zone; None for anything else."""
-    if not isinstance(text, str):
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-        return microseconds(at if at.tzinfo else at.replace(tzinfo=UTC))
-    except (ValueError, OverflowError):
-        return None
 
 
 def harmless(content_type: str) -> str:

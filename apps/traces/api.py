@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Path, Query, Router
 from ninja.errors import HttpError
 
+from apps.eventlog import shapes
 from apps.eventlog.errors import QueryError
 from apps.eventlog.places import Line
 from apps.eventlog.queries import log
@@ -25,11 +26,48 @@ WHICH = _Path(..., description="A position, a correlation id, or an event's id."
 TIMELINE = _Query(None, description="A sandbox's timeline; without it the system's own.")
 AT = _Query("", description="As of this position or RFC 3339 time; without it the head.")
 QUERY = _Query("", description="At least one event of the trace matches this query.")
+POSITION = _Path(..., description="The event's place in the log.")
+AFTER = _Query(None, description="Only reports after this position.")
 BEFORE = _Query(None, description="Only traces that begin before this position.")
 LIMIT = _Query(50, ge=1, description=f"At most {lists.LIMIT}.")
 PROBLEM = _Query("", description=f"any, or one of {', '.join(CODES)}.")
 KIND = _Query("", description="The type of the first event.")
 VARIANT = _Query("", description="The shape of the trace, as the list gives it.")
+
+
+@router.get(
+    "/{slug:system}/events/{int:position}/deliveries",
+    openapi_extra={"responses": {200: {"description": "OK", "content": {"application/json": {
+        "schema": {"$ref": f"#/components/schemas/{shapes.Deliveries.__name__}"}}}}}},
+)  # fmt: skip
+def deliveries(
+    request: HttpRequest,
+    system: str = SYSTEM,
+    position: int = POSITION,
+    at: str = AT,
+    after: int | None = AFTER,
+    limit: int = _Query(1000, ge=1, description="At most 1000."),
+    timeline: int | None = TIMELINE,
+) -> Any:
+    """Return what is known of an event's deliveries as of a moment, and on what evidence.
+
+    First what was reported, oldest first, then what only an effect betrays, then the usual
+    subscribers nothing is known of: their outcome is unknown. The latter two have no position.
+    """
+    line = _line(request)
+    upto = _moment(line, at)
+    if not 0 < position <= line.head:
+        raise HttpError(404, f"There is no event #{position}.")
+    found = single.deliveries_of(line, position, upto=upto) or []
+    told = sorted((d for d in found if d.position is not None), key=lambda d: d.position or 0)
+    told = [d for d in told if after is None or (d.position or 0) > after]
+    page, more = told[: min(limit, 1000)], len(told) > min(limit, 1000)
+    if not more:
+        page = page + [d for d in found if d.position is None]
+    return _answer({
+        "deliveries": [single.jsonable_delivery(d) for d in page],
+        "next": page[-1].position if more else None,
+    })  # fmt: skip
 
 
 @router.get("/{slug:system}/traces")

@@ -122,7 +122,7 @@ def _box(row: Row, steps: Mapping[int, Step], x: float, y: float) -> Box:
     if row.future:
         look += " g-nfut"
     step = steps.get(row.position) if row.position is not None else None
-    detail = row.label if step is None or not step.gap else lasting(step.gap)
+    detail = row.brief or row.label if step is None or not step.gap else lasting(step.gap)
     name = row.name if len(row.name) <= LETTERS else row.name[: LETTERS - 1] + "…"
     return Box(
         row.key, row.position, service(row.service), name, detail, x, y, look.strip(),

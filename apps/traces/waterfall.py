@@ -40,6 +40,7 @@ class Row:
     ghost: tuple[float, float] | None = None
     crosses: list[tuple[float, str]] = field(default_factory=list)
     label: str = ""
+    brief: str = ""  # the label where there is little room
     label_x: float = 0.0
     label_left: bool = False
     redelivered: str = ""
@@ -190,6 +191,9 @@ class _Maker:
         self._usual(row, position, step)
         if row.tag == "slow":
             row.note = self.notes[position]
+            cause = self.tree.events[self.tree.parent[position]]
+            follow = self.usual and self.usual.follow(cause.type, event.source, event.type)
+            row.label += f" · p99 {lasting(follow.p99)}" if follow else ""
         return row
 
     def _usual(self, row: Row, position: int, step: Step) -> None:
@@ -262,6 +266,7 @@ class _Maker:
         left = self.axis.x(step.published)
         row.ghost = (left, max(self.axis.x(step.published + within) - left, 3.0))
         row.label = f"expected within {lasting(within)}"
+        row.brief = f"usually in {lasting(within)}"
         row.label_x, row.label_left = left, left > 40
         if not row.label_left:
             row.label_x = left + row.ghost[1]

@@ -108,6 +108,26 @@ def test_no_failure_that_way(viewer: Client, trade: Log) -> None:
     assert (answer["position"], answer["found"]) == (150, False)
 
 
+def test_steps_go_along_a_trace(viewer: Client, shop: Log) -> None:
+    (first,) = shop.append(envelope(type="A", correlation="c"))
+    shop.append(envelope(type="B"))
+    (other,) = shop.append(envelope(type="C", correlation="c", cause=first))
+    (told,) = shop.append(delivery("mail", cause=other))
+
+    def leads(**asked: object) -> int:
+        answer = viewer.get("/shop/moment", {"trace": first, "n": 1} | asked)
+        return int(answer.json()["position"])
+
+    assert leads(at=first, go="next") == other
+    assert leads(at=other, go="previous") == first
+    assert leads(at=told, go="previous") == other
+    assert leads(at=other, go="next") == other  # nothing follows
+    assert leads(at=other, go="next", **{"with": "deliveries"}) == told
+    assert leads(at=first, go="next", trace=99) == first + 1  # no such trace: every event
+    text = viewer.get(f"/shop/traces/{first}").content.decode()
+    assert f"?trace={first}" in text
+
+
 def test_steps_stop_at_the_ends(viewer: Client, trade: Log) -> None:
     head = trade.line.head
     last = max(e.position for e in trade.read() if e.kind == "event")

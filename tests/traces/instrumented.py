@@ -27,7 +27,7 @@ app = Celery("shop", broker=URL, backend=None)
 tracer = trace.get_tracer("shop")
 
 
-@app.task(name="receipts.send")
+@app.task(name="receipts.send")  # type: ignore[untyped-decorator]
 def send_receipt(order: str) -> None:
     """Send a receipt by mail, or as if."""
     with tracer.start_as_current_span(f"SMTP {order}"):

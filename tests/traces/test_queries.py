@@ -54,6 +54,34 @@ def find(line: Line, which: str, upto: int | None = None) -> traces.View:
     return view
 
 
+def test_every_delivery_tells_its_evidence_and_unknown_is_a_value(ask: Any, line: Line) -> None:
+    view = find(line, WRONG)
+    (shipped,) = (p for p, e in view.tree.events.items() if e.type == "Shipped")
+    status, answer = ask(f"events/{shipped}/deliveries")
+    assert status == 200
+    told = [(d["subscriber"], d["outcome"], d["evidence"]) for d in answer["deliveries"]]
+    assert told[0] == ("stock", "handled", "reported")
+    (charged,) = (
+        p
+        for p, e in view.tree.events.items()
+        if e.type == "Charged" and p in view.tree.parent and view.steps[p].gap < 1_000_000
+    )
+    assert [d["evidence"] for d in ask(f"events/{charged}/deliveries")[1]["deliveries"]] == [
+        "reported"
+    ]
+    append(line.timeline, [envelope(type="Shipped", correlation="c-new", id="new-s")])
+    status, answer = ask(f"events/{line.head + 1}/deliveries")
+    assert answer["deliveries"] == []  # of a kind of trace nothing is usual of
+    append(line.timeline, [
+        envelope(type="Ordered", correlation="c-newer", id="new-o", source="/web"),
+        envelope(type="Shipped", correlation="c-newer", id="new-t", causation="new-o"),
+    ])  # fmt: skip
+    status, answer = ask(f"events/{line.head + 3}/deliveries")
+    assert {(d["subscriber"], d["outcome"], d["evidence"]) for d in answer["deliveries"]} == {
+        ("mail", "unknown", "none"), ("stock", "unknown", "none"),
+    }  # fmt: skip
+
+
 def test_the_four_problems_are_found_and_worded(line: Line) -> None:
     said = [p.text.replace("\u00a0", " ") for p in find(line, WRONG).problems]
     assert said[0] == (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from apps.eventlog.envelope import Recorded, isoformat
@@ -11,6 +13,7 @@ from apps.eventlog.places import Line
 from apps.eventlog.queries import facts, log
 from apps.eventlog.queries.search import search
 from apps.pages.words import DAY, HOUR, MINUTE, SECOND, place
+from apps.traces.queries import traces
 
 MOST_STEPS = 1000
 EVENTS = "-kind:delivery,progress,span"  # steps go by events; deliveries and progress on demand
@@ -58,13 +61,15 @@ def at(line: Line, position: int) -> Moment:
 
 
 def stepped(
-    line: Line, start: int, go: str, *, n: int = 1, deliveries: bool = False, stream: str = ""
-) -> Moment:
+    line: Line, start: int, go: str, *, n: int = 1, deliveries: bool = False, stream: str = "",
+    trace: int = 0,
+) -> Moment:  # fmt: skip
     """Return where a step leads: next, previous, next-failure, previous-failure; first.
 
     n           how many events to pass, capped
     deliveries  whether each delivery is a step too
     stream      next and previous go by the events of this stream alone
+    trace       they go by the events of the trace that holds this position
     returns     `start` with `found` false where there is no failure that way; the last or first
                 event where the steps lead beyond
     """
@@ -78,6 +83,8 @@ def stepped(
         return found._replace(found=event is not None)
     if stream and "\0" not in stream and (number := facts.number(line, stream)) is not None:
         return _along(line, start, number, forward=forward, n=n)
+    if trace and (view := traces.of_position(line, trace, upto=line.head)):
+        return _through(line, start, view.entries(deliveries=deliveries), forward=forward, n=n)
     if deliveries:
         return at(line, max(min(1, line.head), min(line.head, start + (n if forward else -n))))
     event = _beside(line, start, EVENTS, forward=forward, n=n)
@@ -92,6 +99,15 @@ def _along(line: Line, start: int, stream: int, *, forward: bool, n: int) -> Mom
     if not rows:
         return at(line, start)._replace(found=False)
     return at(line, rows[-1][0] if forward else rows[0][0])
+
+
+def _through(line: Line, start: int, stops: Sequence[int], *, forward: bool, n: int) -> Moment:
+    """Pass `n` of the stops, which are in order; no further than the last one that way."""
+    here = bisect_right(stops, start) if forward else bisect_left(stops, start)
+    ahead = stops[here : here + n] if forward else stops[max(0, here - n) : here]
+    if not ahead:
+        return at(line, start)._replace(found=False)
+    return at(line, ahead[-1] if forward else ahead[0])
 
 
 def _beside(line: Line, start: int, text: str, *, forward: bool, n: int) -> Recorded | None:

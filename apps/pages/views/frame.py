@@ -93,6 +93,7 @@ def stand(request: HttpRequest, slug: str) -> Frame:
         at = moments.stepped(
             line, at.position, go[:20], n=n, deliveries=request.GET.get("with") == "deliveries",
             stream=request.GET.get("stream", "")[:1024],
+            trace=_whole(request.GET.get("trace", "")) or 0,
         )  # fmt: skip
     params = links.kept({name: request.GET.getlist(name) for name in links.KEPT})
     params.pop("at", None)

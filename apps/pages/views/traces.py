@@ -20,7 +20,7 @@ from apps.pages.views.events import drawer_context
 from apps.pages.views.frame import Frame, is_part, of_system, whole
 from apps.pages.views.touring import note_progress
 from apps.pages.words import visible
-from apps.traces import compare, graph, mermaid, problems, sequence, waterfall
+from apps.traces import compare, graph, mermaid, problems, sequence, timing, waterfall
 from apps.traces.queries import lists
 from apps.traces.queries import traces as single
 from apps.traces.queries.traces import View
@@ -36,6 +36,7 @@ NAMES = {
     "missing_step": "step missing", "failed_then_retried": "retried", "slow": "slow",
 }  # fmt: skip
 OPENED = 50  # subtrees that may be open at once
+WITHIN = 100  # deliveries and spans of one event
 LOGGED = 400
 
 
@@ -162,7 +163,10 @@ def _drawn(request: HttpRequest, frame: Frame, view: View) -> dict[str, Any]:
         "more_problems": max(0, len(view.problems) - 8),
         "graph": graph.draw(tree, view.steps, drawn.rows, view.critical),
         "cast": known,
-        "seq": sequence.draw(tree, view.delivered, view.steps, at=frame.at.position, again=again),
+        "seq": sequence.draw(
+            tree, view.delivered, view.steps, at=frame.at.position, again=again,
+            problems=view.problems,
+        ),
         "log": _log(view, known, frame.at.position),
         "stream": view.stream,
         "skews": sorted(view.behind.items(), key=lambda each: -each[1])[:5],
@@ -174,7 +178,23 @@ def _drawn(request: HttpRequest, frame: Frame, view: View) -> dict[str, Any]:
         context |= drawer_context(request, frame, selected)
         context["position"] = selected
         context["why"] = _why(view, selected)
+        context |= _evidence(view, known, selected)
     return context
+
+
+def _evidence(view: View, known: Cast, selected: int) -> dict[str, Any]:
+    """Return who was told of an event and how that is known, and what was done on the way."""
+    if selected not in view.tree.events:
+        return {}
+    spans = []
+    for span in view.tree.spans.get(selected, [])[:WITHIN]:
+        told = timing.of_span(span)
+        spans.append({
+            "name": span.type, "tile": known.of(span.source), "took": told.end - told.start,
+            "error": told.error,
+        })  # fmt: skip
+    told_of = [(d, known.of(d.subscriber)) for d in view.of(selected)[:WITHIN]]
+    return {"told": told_of, "within": spans}
 
 
 def _log(view: View, known: Cast, at: int) -> list[dict[str, Any]]:
@@ -183,6 +203,8 @@ def _log(view: View, known: Cast, at: int) -> list[dict[str, Any]]:
     for position, event in view.tree.events.items():
         kind = "answered" if event.kind == "response" else "published"
         lines.append((view.steps[position].published, position, event.source, kind, event.type, ""))
+        for span in view.tree.spans.get(position, ()):
+            lines.append((span.time, span.position, span.source, "did", span.type, ""))
         for d in view.delivered.get(position, ()):
             when = d.latest if d.latest is not None else view.steps[position].published
             words = {"dead_lettered": "dead-lettered", "skipped": "skipped as a duplicate:"}

@@ -117,6 +117,13 @@ class View:
                 found[deliveries.service(d.subscriber)] = None
         return list(found)
 
+    def entries(self, *, deliveries: bool = False) -> list[int]:
+        """Return the positions of its events in order, and those of the reports if they count."""
+        found = [p for p, event in self.tree.events.items() if event.kind != "response"]
+        if deliveries:
+            found += [r.position for reports in self.tree.reports.values() for r in reports]
+        return sorted(found)
+
     def of(self, position: int) -> list[Delivery]:
         """Return what is known of one event's deliveries, also that nothing is."""
         known = self.delivered.get(position, [])
