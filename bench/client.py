@@ -8,6 +8,7 @@ purpose: the machine's other core belongs to the server.
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import sys
 import time
@@ -81,6 +82,8 @@ def head(host: str, path: str, headers: dict[str, str]) -> bytes:
 async def run(options: dict[str, Any]) -> dict[str, Any]:
     """Open the connections, send everything, and return what was measured."""
     bodies = Path(options["bodies"]).read_bytes().split(b"\n")[:-1]
+    if options.get("packed"):  # what is no text
+        bodies = [base64.b64decode(body) for body in bodies]
     load = Load(head(options["host"], options["path"], options["headers"]), bodies)
     loop = asyncio.get_running_loop()
     connections = [

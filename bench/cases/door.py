@@ -94,11 +94,13 @@ class Served:
     key: str
     last: dict[str, Any]
 
-    def load(self, bodies: Path, path: str, content_type: str, connections: int) -> float:
+    def load(
+        self, bodies: Path, path: str, content_type: str, connections: int, *, packed: bool = False
+    ) -> float:
         """Send every body and return requests a second.  raises  RuntimeError for a refusal"""
         options = {
             "host": "127.0.0.1", "port": self.port, "path": path, "bodies": str(bodies),
-            "connections": connections,
+            "connections": connections, "packed": packed,
             "headers": {"Authorization": f"Bearer {self.key}", "Content-Type": content_type},
         }  # fmt: skip
         done = subprocess.run(
@@ -109,6 +111,28 @@ class Served:
         if set(self.last["statuses"]) != {"200"}:
             raise RuntimeError(f"{path} answered {self.last['statuses']}; expected 200 throughout.")
         return float(self.last["rate"])
+
+
+@contextmanager
+def served(bench: Bench, name: str, environment: dict[str, str], key: str) -> Iterator[Served]:
+    """Run one of the applications of `bench.serve` in a process of its own."""
+    port = free_port()
+    log = bench.folder / f"{name}.log"
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bench.serve", name, str(port)],
+            cwd=ROOT, env=clean_environment() | environment, stdin=subprocess.DEVNULL,
+            stdout=out, stderr=out,
+        )  # fmt: skip
+    try:
+        wait_until(lambda: listens(port), process, log)
+        yield Served(port, key, {})
+    except RuntimeError:
+        say(log.read_text()[-4000:])
+        raise
+    finally:
+        process.terminate()
+        process.wait(60)
 
 
 class Doors:
@@ -126,33 +150,14 @@ class Doors:
         environment = self._stack.enter_context(self.bench.database(self.vendor))
         self.environment = environment
         self.key = self.bench.step("door", environment)["key"]
-        self.evdebug = self._stack.enter_context(self._served("evdebug"))
-        self.orm = self._stack.enter_context(self._served("orm"))
-        self.noop = self._stack.enter_context(self._served("noop"))
+        self.evdebug, self.orm, self.noop = (
+            self._stack.enter_context(served(self.bench, name, environment, self.key))
+            for name in ("evdebug", "orm", "noop")
+        )
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
-
-    @contextmanager
-    def _served(self, name: str) -> Iterator[Served]:
-        port = free_port()
-        log = self.bench.folder / f"{name}.log"
-        with log.open("ab") as out:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "bench.serve", name, str(port)],
-                cwd=ROOT, env=clean_environment() | self.environment, stdin=subprocess.DEVNULL,
-                stdout=out, stderr=out,
-            )  # fmt: skip
-        try:
-            wait_until(lambda: listens(port), process, log)
-            yield Served(port, self.key, {})
-        except RuntimeError:
-            say(log.read_text()[-4000:])
-            raise
-        finally:
-            process.terminate()
-            process.wait(60)
 
     def bodies(self, many: int, size: int) -> Path:
         """Write `many` bodies of `size` new events each to a file, one a line."""

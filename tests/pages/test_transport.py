@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -114,7 +115,7 @@ def test_steps_go_along_a_trace(viewer: Client, shop: Log) -> None:
     (other,) = shop.append(envelope(type="C", correlation="c", cause=first))
     (told,) = shop.append(delivery("mail", cause=other))
 
-    def leads(**asked: object) -> int:
+    def leads(**asked: Any) -> int:
         answer = viewer.get("/shop/moment", {"trace": first, "n": 1} | asked)
         return int(answer.json()["position"])
 
