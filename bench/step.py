@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import sys
@@ -14,7 +15,9 @@ from bench.machine import resident_peak
 def main(name: str, options: str) -> None:
     """Run `bench.steps.NAME.run(**OPTIONS)` and print what it returns as JSON."""
     django.setup()
-    answer = importlib.import_module(f"bench.steps.{name}").run(**json.loads(options))
+    step = importlib.import_module(f"bench.steps.{name}")
+    gc.freeze()  # as the server does
+    answer = step.run(**json.loads(options))
     print(json.dumps(answer | {"peak": resident_peak()}))
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from apps.eventlog.envelope import EVIDENCE, microseconds
+from apps.eventlog.envelope import EPOCH, EVIDENCE
 from apps.eventlog.outline import Outline
 from apps.traces.tree import Tree
 
@@ -47,7 +47,16 @@ class Delivery(NamedTuple):
         return self.finished - self.started
 
 
-class _Report(msgspec.Struct):
+class _Report(msgspec.Struct, gc=False):
+    attempt: int = 1
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    error: str | None = None
+    evidence: str = ""
+    group: str = ""
+
+
+class _Odd(msgspec.Struct, gc=False):
     attempt: int = 1
     started_at: str | None = None
     finished_at: str | None = None
@@ -57,7 +66,15 @@ class _Report(msgspec.Struct):
     earliest: str | None = None
 
 
-_decode = msgspec.json.Decoder(_Report).decode
+_usual = msgspec.json.Decoder(_Report).decode
+_odd = msgspec.json.Decoder(_Odd).decode
+
+
+def _decode(data: bytes) -> _Report | _Odd:
+    try:
+        return _usual(data)
+    except msgspec.ValidationError:
+        return _odd(data)  # a time that is none
 
 
 def service(name: str) -> str:
@@ -87,6 +104,7 @@ def reported(event: int, reports: Iterable[Outline]) -> list[Delivery]:
 
 
 def _one(event: int, report: Outline) -> Delivery:
+    told: _Report | _Odd
     try:
         told = _decode(report.data or b"{}")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -102,15 +120,18 @@ def _one(event: int, report: Outline) -> Delivery:
     )  # fmt: skip
 
 
-def moment(text: str | None) -> int | None:
+def moment(told: datetime | str | None) -> int | None:
     """Return a time with its zone as microseconds, None for anything else."""
-    if not text:
+    if not told:
         return None
     try:
-        at = datetime.fromisoformat(text)
-        return None if at.tzinfo is None else microseconds(at)
-    except ValueError:
+        at = told if isinstance(told, datetime) else datetime.fromisoformat(told)
+        if at.tzinfo is None:
+            return None
+        since = at - EPOCH
+    except (ValueError, OverflowError):
         return None
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def _goes_on(before: Delivery, now: Delivery) -> bool:

@@ -60,8 +60,9 @@ def problems(
     behind what the clocks are corrected by, where that is known already
     now    the moment of the judgement, µs: what may still come is not missing; None: all is over
     """
-    found = _twice(tree, delivered, data) + _disordered(tree, delivered) + _dead(tree, delivered)
-    found += _orphans(tree) + _retried(tree, delivered)
+    odd = {p: ds for p, ds in delivered.items() if not _is_ordinary(ds)}
+    found = _twice(tree, odd, data) + _disordered(tree, delivered) + _dead(tree, odd)
+    found += _orphans(tree) + _retried(tree, odd)
     if usual is not None and usual.enough:
         behind = skews(tree, delivered) if behind is None else behind
         found += _missing(tree, delivered, usual, now, behind) + _slow(tree, usual, behind)
@@ -73,6 +74,15 @@ def flags(tree: Tree, delivered: Delivered) -> int:
     """Return the problems that can be told from the trace alone, as bits in order of FLAGS."""
     codes = {p.code for p in problems(tree, delivered)}
     return sum(1 << n for n, code in enumerate(FLAGS) if code in codes)
+
+
+def _is_ordinary(deliveries: Sequence[Delivery]) -> bool:
+    """Return whether each subscriber handled it once: nearly always, and nothing to look into."""
+    if len(deliveries) > 1:
+        names = {service(d.subscriber) for d in deliveries}
+        if len(names) < len(deliveries):
+            return False
+    return all(d.outcome == "handled" for d in deliveries)
 
 
 def _by_subscriber(deliveries: Sequence[Delivery]) -> dict[str, list[Delivery]]:
@@ -207,12 +217,13 @@ def _disordered(tree: Tree, delivered: Delivered) -> list[Problem]:
         event = tree.events[position]
         if event.stream is None or event.revision is None:
             continue
-        for name, theirs in _by_subscriber(delivered[position]).items():
-            starts = [
-                d.started for d in theirs if d.started is not None and d.outcome != "received"
-            ]
-            if starts:
-                first.setdefault((name, event.stream), []).append((min(starts), position))
+        starts: dict[str, int] = {}
+        for d in delivered[position]:
+            if d.started is not None and d.outcome != "received":
+                name = service(d.subscriber)
+                starts[name] = min(starts.get(name, d.started), d.started)
+        for name, begun in starts.items():
+            first.setdefault((name, event.stream), []).append((begun, position))
     found = []
     for (name, _), taken in first.items():
         for before, after in pairwise(taken):
