@@ -13,7 +13,8 @@ from apps.eventlog.outline import Outline
 from apps.traces.tree import Tree
 
 REPORTED, INFERRED, NONE = "reported", "inferred", "none"
-SPAN, ACKED = "span", "acked"
+SPAN = "span"
+BUS = frozenset({"acked", "offset"})  # what the bus knows, whatever the subscriber says
 UNKNOWN = "unknown"  # the outcome nobody knows
 ERROR_MAX = 2000  # characters
 
@@ -51,6 +52,7 @@ class _Report(msgspec.Struct, gc=False):
     attempt: int = 1
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    earliest: datetime | None = None
     error: str | None = None
     evidence: str = ""
     group: str = ""
@@ -60,10 +62,10 @@ class _Odd(msgspec.Struct, gc=False):
     attempt: int = 1
     started_at: str | None = None
     finished_at: str | None = None
+    earliest: str | None = None
     error: str | None = None
     evidence: str = ""
     group: str = ""
-    earliest: str | None = None
 
 
 _usual = msgspec.json.Decoder(_Report).decode
@@ -91,12 +93,16 @@ def reported(event: int, reports: Iterable[Outline]) -> list[Delivery]:
     """
     made: list[Delivery] = []
     open_at: dict[tuple[str, int, str], int] = {}
+    settled: set[int] = set()  # known to both the bus and the subscriber
     for report in reports:
         new = _one(event, report)
         key = (service(new.subscriber), new.attempt, new.group)
         index = open_at.get(key)
         if index is not None and _goes_on(made[index], new):
             made[index] = _joined(made[index], new)
+        elif index is not None and index not in settled and _is_settled(made[index], new):
+            made[index] = _both(made[index], new)
+            settled.add(index)
         else:
             open_at[key] = len(made)
             made.append(new)
@@ -137,9 +143,22 @@ def moment(told: datetime | str | None) -> int | None:
 def _goes_on(before: Delivery, now: Delivery) -> bool:
     if before.outcome == "received" or (before.outcome, now.outcome) == ("failed", "dead_lettered"):
         return True
-    if now.evidence == ACKED:
-        return before.evidence != ACKED
     return _late(before, now)
+
+
+def _is_settled(one: Delivery, other: Delivery) -> bool:
+    """Return whether the bus tells of one attempt and the subscriber, or its span, of the same."""
+    return (one.evidence in BUS) != (other.evidence in BUS)
+
+
+def _both(one: Delivery, other: Delivery) -> Delivery:
+    """Return an attempt both told of: the subscriber knows when, the bus how it ended."""
+    bus, own = (one, other) if one.evidence in BUS else (other, one)
+    outcome = own.outcome if bus.outcome in ("handled", "received") else bus.outcome
+    return own._replace(
+        outcome=outcome, evidence=bus.evidence, error=own.error or bus.error,
+        position=max(one.position or 0, other.position or 0),
+    )  # fmt: skip
 
 
 def _late(before: Delivery, now: Delivery) -> bool:
@@ -154,11 +173,6 @@ def _joined(before: Delivery, now: Delivery) -> Delivery:
     if _late(before, now) and before.outcome != "received":
         earliest = min(t for t in (before.earliest, now.earliest) if t is not None)
         return before._replace(earliest=earliest)
-    if now.evidence == ACKED and before.outcome != "received":
-        outcome = before.outcome if now.outcome in ("handled", "received") else now.outcome
-        return before._replace(
-            outcome=outcome, evidence=ACKED, position=now.position, error=now.error or before.error
-        )
     started = before.started if before.started is not None else now.started
     if before.evidence == now.evidence == SPAN:
         started = now.started  # a span of receiving ends before the handling begins

@@ -26,6 +26,26 @@ def test_handled_twice_is_two_deliveries_whatever_the_attempt_says() -> None:
     assert len(found) == 2
 
 
+@pytest.mark.parametrize("order", [[0, 1, 2], [1, 0, 2], [2, 0, 1]])
+def test_what_the_bus_saw_and_what_was_reported_are_one_attempt(order: list[int]) -> None:
+    own, again = told(2, 1, "a", "handled", 10, 20), told(4, 1, "a", "handled", 30, 40)
+    bus = told(3, 1, "a", "handled", 10, 21)
+    assert bus.data is not None
+    bus = bus._replace(data=b'{"evidence":"acked",' + bus.data[1:])
+    each = [own, bus, again]
+    found = reported(1, [each[n]._replace(position=2 + at) for at, n in enumerate(order)])
+    assert sorted((d.outcome, d.evidence) for d in found) == [
+        ("handled", "acked"), ("handled", "reported")
+    ]  # fmt: skip
+
+
+def test_a_rejection_by_the_bus_outweighs_the_subscribers_word() -> None:
+    own, bus = told(2, 1, "a", "handled", 10, 20), told(3, 1, "a", "dead_lettered", 10, 21)
+    assert bus.data is not None
+    found = reported(1, [own, bus._replace(data=b'{"evidence":"acked",' + bus.data[1:])])
+    assert [(d.outcome, d.evidence) for d in found] == [("dead_lettered", "acked")]
+
+
 @pytest.mark.parametrize("data", [b"", b"[]", b'"x"', b"\xff", b'{"attempt":"x"}', b"{" * 9999])
 def test_reports_that_make_no_sense_still_count(data: bytes) -> None:
     found = reported(1, [told(2, 1, "a", "handled", 10, 20)._replace(data=data)])
