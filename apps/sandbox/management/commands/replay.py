@@ -1,4 +1,7 @@
-"""`manage.py replay SYSTEM --base P`: run a recipe, print the comparison; 0 same, 1 different."""
+"""`manage.py replay SYSTEM --base P`: run a recipe, print the comparison; 0 same, 1 different.
+
+With `--test NAME` a run that was kept as a test is done again; the same then means the same result.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from django.core.management.base import BaseCommand, CommandError
 from apps.eventlog.errors import EventLogError
 from apps.eventlog.queries import log
 from apps.projections import answers
-from apps.sandbox.commands import forks, jobs
+from apps.sandbox.commands import forks, jobs, tests
 from apps.sandbox.models import Run
 from apps.sandbox.queries.comparison import comparison
 
@@ -26,7 +29,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("system", help="a system's slug")
-        parser.add_argument("--base", required=True, help="the position or time to fork after")
+        parser.add_argument("--base", help="the position or time to fork after")
+        parser.add_argument("--test", help="do again the run that was kept under this name")
         parser.add_argument("--until", default="", help="up to this position or time; now without")
         parser.add_argument("--edits", help="a JSON file with a list of edits; - reads stdin")
         parser.add_argument("--code", help="a module whose handlers replace those of EVDEBUG_CODE")
@@ -41,8 +45,11 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="as the JSON API answers")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if bool(options["base"]) == bool(options["test"]):
+            raise CommandError("Say where to fork, --base P, or which --test.", returncode=2)
         try:
-            run = self.run(options)
+            kept = tests.kept(log.line(options["system"]), options["test"] or "")
+            run = self.run(options, kept)
             found = comparison(run)
         except EventLogError as error:
             raise CommandError(str(error), returncode=2) from error
@@ -51,19 +58,28 @@ class Command(BaseCommand):
         else:
             self.tell(found)
         same = not (found["changed"] or found["missing"] or found["new"])
+        if kept is not None:
+            same = tests.expected(kept) == found["digest"]
+            words = "as it was kept" if same else "OTHERWISE than it was kept"
+            self.stderr.write(f"{options['test']}: {words}", lambda text: text)
         self.stderr.write(found["verdict"], lambda text: text)
         if not same:
             sys.exit(1)
 
-    def run(self, options: dict[str, Any]) -> Run:
+    def run(self, options: dict[str, Any], kept: Run | None) -> Run:
         """Make the sandbox and its run, and do it here."""
         line = log.line(options["system"])
+        if kept is not None:
+            return self.done(tests.again(line, kept))
         fork = forks.create(
             line, base=log.moment(line, options["base"]), until=log.moment(line, options["until"]),
             name=options["name"] or "manage.py replay", edits=_edits(options["edits"]),
             code=options["code"], options={"missing": options["missing"]},
         )  # fmt: skip
-        run = forks.start(line, fork, check=options["check"] or "")
+        return self.done(forks.start(line, fork, check=options["check"] or ""))
+
+    def done(self, run: Run) -> Run:
+        """Do a run here, or wait for whoever took it first."""
         begun = time.monotonic()
         claimed = jobs.claim(run.pk)
         done = jobs.work(claimed) if claimed else _finished(run)
