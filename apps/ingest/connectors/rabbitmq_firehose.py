@@ -50,6 +50,7 @@ class Firehose:
         self._until = began + minutes * 60_000_000
         self._began, self.changed = began, LANE not in cursor
         self._out: OrderedDict[tuple[str, str], Out] = OrderedDict()
+        self._died: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._looked = time.monotonic()
         self._relieve: Callable[[], None] | None = None
         self._queue = ""
@@ -112,9 +113,12 @@ class Firehose:
         return told
 
     def died(self, letters: list[Delivery]) -> None:
-        """Note deliveries that ended as dead letters."""
+        """Note deliveries that ended as dead letters, some before their trace has come."""
+        moment = now()
         for letter in letters:
-            self._out.pop((letter.subscriber, letter.event_id), None)
+            self._died[letter.subscriber, letter.event_id] = moment
+        while len(self._died) > FOLLOWED:
+            self._died.popitem(last=False)
 
     def settled(self) -> list[Delivery]:
         """Return what was handled, as far as can be inferred; ends the firehose in time."""
@@ -128,7 +132,9 @@ class Firehose:
         for (queue, event), out in list(self._out.items()):
             if out.at > before:
                 break  # in the order they were given
-            if open_now.get(queue, 0) == 0:
+            if self._died.get((queue, event), 0) > out.at - STALE_US:
+                del self._out[queue, event]
+            elif open_now.get(queue, 0) == 0:
                 del self._out[queue, event]
                 found.append(_delivery(
                     queue, event, out.source, "handled", out.attempt, moment, earliest=out.at,

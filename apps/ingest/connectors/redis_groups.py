@@ -47,6 +47,7 @@ class Group(msgspec.Struct):
     at: int  # when it was looked at last
     entries_read: int | None = None
     watched: dict[str, Pending] = {}  # told as received, not settled yet
+    ahead: set[str] = set()  # of the entries after `told`, those that were told nevertheless
 
     def encode(self) -> str:
         """Return it as text; `decode` reads it."""
@@ -86,7 +87,7 @@ class Teller:
         return [d for e, p in self._group.watched.items() for d in self._given(e, p, 0)]
 
     def settled(self, gone_consumers: Iterable[str] = ()) -> list[Delivery]:
-        """Return what became of the entries that were pending.
+        """Return what became of the entries that were pending, and which are pending now.
 
         gone_consumers  those deleted since, together with what they had not acknowledged: whether
                         it was handled is not known
@@ -103,6 +104,23 @@ class Teller:
                 del self._group.watched[entry]
                 if before.owner not in gone:
                     found.append(self._handled(entry, before.count, before.owner))
+        return found + self._new()
+
+    def _new(self) -> list[Delivery]:
+        """Return the entries that are pending now, and were not at the last look.
+
+        However far telling the others lags behind: when their turn comes they may be settled, and
+        how often they were given would not be known any more.
+        """
+        found: list[Delivery] = []
+        told, watched = order(self._group.told), self._group.watched
+        for entry, pending in self._look.pending.items():
+            if entry in watched or len(watched) >= WATCHED or order(entry) <= told:
+                continue
+            if entry not in self._group.ahead:
+                watched[entry] = pending
+                self._group.ahead.add(entry)
+                found += self._given(entry, pending, 0)
         return found
 
     def vanished(self) -> set[str]:
@@ -120,8 +138,9 @@ class Teller:
         found: list[Delivery] = []
         set_past = self._group.entries_read is not None and self._look.entries_read is None
         for entry in entries:
-            pending = self._look.pending.get(entry)
-            if pending is not None:
+            if entry in self._group.ahead:
+                self._group.ahead.remove(entry)
+            elif (pending := self._look.pending.get(entry)) is not None:
                 self._group.watched[entry] = pending
                 found += self._given(entry, pending, 0)
             elif set_past:

@@ -107,7 +107,7 @@ class Watch:
     def _tell(self, epoch: str, name: bytes, look: Look, room: int) -> list[Delivery]:
         group = self.groups[name]
         if order(look.last) < order(group.told):  # set back: what it gets now, it gets again
-            group.told, group.watched = look.last, dict(look.pending)
+            group.told, group.watched, group.ahead = look.last, dict(look.pending), set()
         teller = Teller(self._key, epoch, text(name), group, look)
         told = teller.settled(self._gone(name, teller.vanished()))
         # Beyond a list of pending entries that was cut short nothing is known yet.
@@ -115,6 +115,8 @@ class Watch:
         upto = min(known, key=order)
         if room > len(told) and order(upto) > order(group.told):
             told += teller.passed(*self._between(group.told, upto, room - len(told)))
+        if order(group.told) < order(upto):
+            self._looked = 0.0  # there is more to tell at once
         teller.done()
         return told
 
