@@ -47,8 +47,14 @@ def runner() -> Runner | None:
     if not modules:
         return None
     if modules not in _runners:
-        _runners[modules] = Runner(modules, [os.getcwd()], hidden=hidden())
+        _runners[modules] = Runner(modules, folders(), hidden=hidden())
     return _runners[modules]
+
+
+def folders() -> list[str]:
+    """Return where modules are looked for: here, and in PYTHONPATH."""
+    more = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return list(dict.fromkeys([os.getcwd(), *(path for path in more if path)]))
 
 
 def hidden() -> list[str]:
@@ -177,7 +183,7 @@ def _before(code: Code) -> Projection:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, newline="")
-        _runners[key] = Runner(modules, [str(folder), os.getcwd()], hidden=hidden())
+        _runners[key] = Runner(modules, [str(folder), *folders()], hidden=hidden())
     shape = _runners[key].describe().get(code.name)
     if shape is None:
         raise BrokenCode(_runners[key].error or f"{code.fingerprint} cannot be run any more.")

@@ -1,0 +1,148 @@
+"""Code that makes states, in a browser: a file that is edited, a reducer that is typed, searches."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.conftest import Servers
+from tests.running import Evdebug
+
+SUBJECT = """
+from evdebug.sdk import reducer
+
+@reducer("stock", streams="stock-*")
+def stock(state, event):
+    return {**(state or {}), **event.data, "made_by": "the first code"}
+"""
+MANY = 30_000
+
+
+@pytest.fixture(scope="module")
+def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The module EVDEBUG_CODE names."""
+    path = tmp_path_factory.mktemp("subject") / "subject_in_browser.py"
+    path.write_text(SUBJECT)
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(code: Path) -> Iterator[Evdebug]:
+    servers = Servers()
+    try:
+        yield servers(EVDEBUG_CODE=code.stem, PYTHONPATH=str(code.parent))
+    finally:
+        servers.close()
+
+
+@pytest.fixture(scope="module")
+def system(server: Evdebug) -> str:
+    """A shop whose stock-SKU7 falls from 3 to -1; events of others between."""
+    slug = f"code-{uuid.uuid4().hex[:8]}"
+    events: list[dict[str, Any]] = []
+    for n in range(15):
+        name = "stock-SKU7" if n % 3 == 0 else f"order-{n}"
+        data = {"available": 3 - n // 3, "sku": "SKU7"} if n % 3 == 0 else {"status": "placed"}
+        events.append({
+            "type": "StockReserved" if n % 3 == 0 else "OrderPlaced", "id": f"e{n}",
+            "source": "/inventory", "stream": name, "data": data,
+            "time": f"2026-05-12T12:00:{n:02d}Z",
+        })  # fmt: skip
+    status, answer = server.system(slug).send(*events)
+    assert (status, answer["stored"]) == (200, 15)
+    return slug
+
+
+def value(page: Page, name: str) -> Any:
+    key = page.locator("a.k").filter(has_text=re.compile(rf"^{name}$"))
+    return page.locator(".bl", has=key)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_from_the_bar_to_the_event_to_the_code(
+    new_context: Any, signed_in: Any, system: str, code: Path, theme: str
+) -> None:
+    page = new_context(storage_state=signed_in, color_scheme=theme).new_page()
+    page.goto(f"/{system}/state/stock-SKU7?at=10&projection=stock")
+    expect(value(page, "available")).to_contain_text("0")
+    # The rule, by keyboard; the bar says where it broke.
+    page.locator("#watch-expr").fill("stock-SKU7.available >= 0")
+    page.locator("#watches input[name=rule]").press("Space")
+    page.locator("#watch-expr").press("Enter")
+    expect(page.locator("#watches .wt")).to_have_count(1)
+    page.reload()
+    mark = page.locator('#timeline [title*="Rule broken"], #timeline [aria-label*="Rule broken"]')
+    expect(mark.first).to_be_attached()
+    # Scrubbing to the moment: blame names the event.
+    page.locator("#main").focus()
+    page.keyboard.press("ArrowRight")
+    expect(value(page, "available")).to_contain_text("\u22121")
+    expect(page.locator("a.bl-cur").first).to_contain_text("#13")
+    expect(page.locator("#entity .tag-fail")).to_contain_text("rule broken")
+    # Find names it, too.
+    page.locator("#find-expr").fill("stock-SKU7.available < 0")
+    page.locator("#find-expr").press("Enter")
+    expect(page.locator("#dialog")).to_contain_text("First true at #13")
+    expect(page.locator("#dialog")).to_contain_text("/available")
+    page.keyboard.press("Escape")
+    # The file is edited: the page folds again and says so.
+    expect(value(page, "made_by")).to_contain_text("the first code")
+    code.write_text(SUBJECT.replace("the first", f"the {theme}"))
+    expect(page.locator("#toasts")).to_contain_text("folded again")
+    expect(value(page, "made_by")).to_contain_text(f"the {theme} code")
+    expect(page.locator("#jump-in")).to_have_value("#13")
+    # It breaks: the page says where; it is mended: the page goes on.
+    code.write_text("def (")
+    expect(page.locator("#entity [role=alert]")).to_contain_text("SyntaxError")
+    code.write_text(SUBJECT)
+    expect(value(page, "made_by")).to_contain_text("the first code")
+    page.get_by_role("button", name="Remove the watch").click()
+    expect(page.locator("#watches .wt")).to_have_count(0)
+
+
+def test_a_reducer_is_typed_and_its_mistake_mended(
+    page: Page, system: str, expected_errors: list[str]
+) -> None:
+    expected_errors.append("422")
+    page.goto(f"/{system}/state/stock-SKU7?at=13")
+    page.locator("#entity .menu summary").press("Enter")
+    page.get_by_role("link", name="Write one…").press("Enter")
+    dialog = page.locator("#dialog")
+    expect(dialog.locator("input[name=streams]")).to_have_value("stock-*")
+    area = dialog.locator("textarea")
+    area.fill("def reducer(state, event:\n    return 1")
+    dialog.get_by_role("button", name="Keep and look").press("Enter")
+    expect(dialog.locator("[role=alert]")).to_contain_text("SyntaxError")
+    area.fill("def reducer(state, event):\n    return {'left': event.data['available'] * 10}")
+    dialog.get_by_role("button", name="Keep and look").press("Enter")
+    expect(value(page, "left")).to_contain_text("\u221210")
+    expect(page.locator("#entity .st-h")).to_contain_text("my-stock@")
+    page.locator("#main").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(value(page, "left")).to_contain_text("0")
+
+
+def test_a_long_search_says_how_far_it_is(page: Page, server: Evdebug) -> None:
+    slug = f"many-{uuid.uuid4().hex[:8]}"
+    events = [
+        {"type": "Moved", "id": f"m{n}", "source": "/s", "stream": f"e-{n % 50}", "data": {"n": n}}
+        for n in range(MANY)
+    ]
+    door = server.system(slug)
+    for start in range(0, MANY, 10_000):
+        status, answer = door.send(*events[start : start + 10_000])
+        assert (status, answer["stored"]) == (200, 10_000)
+    page.goto(f"/{slug}/state/e-1")
+    items = "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]"
+    page.locator("#find-expr").fill(f"{items}.all(x, state.n + x > x) && size(state) > 1")
+    page.locator("#find-how").select_option("all")
+    page.locator(".find1 button").click()
+    expect(page.locator("#search-run")).to_contain_text(f"of {MANY // 1000}")
+    expect(page.locator("#search-run .bn-ok")).to_contain_text("Never true", timeout=60_000)
+    expect(page.locator("#search-run")).to_contain_text("100%")
