@@ -36,7 +36,7 @@ class Kafka(Broker):
     controller: int = field(default_factory=free_port)
 
     @property
-    def servers(self) -> str:
+    def bootstrap(self) -> str:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
@@ -51,8 +51,8 @@ class Kafka(Broker):
             "node.id": "1",
             "controller.quorum.voters": f"1@127.0.0.1:{self.controller}",
             "controller.listener.names": "CONTROLLER",
-            "listeners": f"PLAINTEXT://{self.servers},CONTROLLER://127.0.0.1:{self.controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.servers}",
+            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{self.controller}",
+            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
             "log.dirs": str(self.folder / "data"),
             "offsets.topic.num.partitions": "1",
             "offsets.topic.replication.factor": "1",
@@ -86,7 +86,7 @@ class Kafka(Broker):
         from confluent_kafka import KafkaException
         from confluent_kafka.admin import AdminClient
 
-        client = AdminClient({"bootstrap.servers": self.servers, "log_level": 0})
+        client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
         with contextlib.suppress(KafkaException):
             return bool(client.list_topics(timeout=2).brokers)
         return False

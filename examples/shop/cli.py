@@ -9,24 +9,29 @@ import signal
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from threading import Event
 from time import time
 
 from examples.shop.begun import Begun, keep, read
+from examples.shop.broker import BrokerBus
 from examples.shop.door import Door, Refused, Stopped
-from examples.shop.feed import live, send_past, write_past
+from examples.shop.feed import live, live_on, send_past, write_past
 from examples.shop.progress import Progress, grouped
 from examples.shop.shop import PER_ORDER, USUAL, Shop
 from examples.shop.story import SHORTEST
 
 KEY = "EVDEBUG_SHOP_KEY"
+BROKERS = {"kafka": ("examples.shop.kafka", "Kafka", "localhost:9092")}  # module, class, address
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the shop. 0: done or stopped, 1: some entries were rejected, 2: could not."""
     options = parser().parse_args(argv)
+    if options.bus != "memory":
+        return over_broker(options)
     started = begun(options)
     start, edge = started.start, started.start + started.length
     if 0 < options.history < SHORTEST:
@@ -44,6 +49,33 @@ def main(argv: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: door.abort())
     return sent(shop, started, door, goes_on=not options.no_live, kept=options.remember)
+
+
+def over_broker(options: argparse.Namespace) -> int:
+    """Run the shop over a real broker until told to stop."""
+    module, name, usual = BROKERS[options.bus]
+    address = options.broker or usual
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        broker = getattr(import_module(module), name)(address)
+    except Exception as error:  # each client has errors of its own
+        say(f"{options.bus} at {address} cannot be used: {error}")
+        return 2
+    now = int(time() * 1000)
+    shop = Shop(
+        seed=options.seed, start=now, edge=now, rate=options.rate,
+        bus=lambda schedule: BrokerBus(schedule, broker),
+    )  # fmt: skip
+    assert isinstance(shop.bus, BrokerBus)
+    say(f"open over {options.bus} at {address}; tap it to see what happens.")
+    try:
+        count = live_on(shop, shop.bus, stop)
+    finally:
+        broker.close()
+    say(f"closed: {grouped(count)} events.")
+    return 0
 
 
 def begun(options: argparse.Namespace) -> Begun:
@@ -126,7 +158,14 @@ def parser() -> argparse.ArgumentParser:
         help="note in FILE which past was begun; killed in the middle, go on with that one",
     )
     found.add_argument(
-        "--bus", choices=["memory"], default="memory", help="what the services talk over"
+        "--bus", choices=["memory", *BROKERS], default="memory",
+        help="what the services talk over; over a broker nothing is reported: tap it",
+    )  # fmt: skip
+    found.add_argument(
+        "--broker",
+        metavar="ADDRESS",
+        default="",
+        help="the broker's address, such as localhost:9092",
     )
     found.add_argument(
         "--out", type=Path, metavar="FILE", help="write the past to FILE as NDJSON; needs no server"

@@ -16,6 +16,7 @@ from threading import Condition, Event, Thread
 from time import monotonic, time
 from typing import TextIO
 
+from examples.shop.broker import BrokerBus
 from examples.shop.door import Door, Stopped
 from examples.shop.progress import Progress
 from examples.shop.shop import Entry, Shop
@@ -30,6 +31,7 @@ GRACE = 1.0  # seconds behind that do not count: everything is slow at first
 TOGETHER = 8  # stretches that go together at most
 AHEAD = 32  # stretches made before they are sent
 STEP = 250  # ms between two sendings of the live part
+PAUSE = 20  # ms between two looks at a broker
 CATCH_UP = 120_000  # more than this behind, the shop counts as having been closed
 CATCH_UP_STEP = 2_000
 
@@ -103,6 +105,21 @@ def live(shop: Shop, door: Door, stop: Event) -> None:
             return
         if stop.wait(0 if shop.now < now else STEP / 1000):
             return
+
+
+def live_on(shop: Shop, bus: BrokerBus, stop: Event) -> int:
+    """Go on by the wall clock over a real broker until `stop`; return how many events there were.
+
+    Nothing is reported to evdebug: it taps the broker.
+    """
+    count = 0
+    while not stop.wait(0 if bus.poll() else PAUSE / 1000):
+        now = int(time() * 1000)
+        if now - shop.now > CATCH_UP:
+            shop.close(now - shop.now)
+        shop.run(min(now, shop.now + CATCH_UP_STEP))
+        count += sum(door == "events" for door, _ in shop.take())
+    return count
 
 
 class Sender(Thread):

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from evdebug.sdk import Event, New, subscriptions
 from examples.shop import story, wire
+from examples.shop.broker import BrokerBus
 from examples.shop.bus import Received
 from examples.shop.cast import cast
 from examples.shop.catalogue import PLANTED, Product, products
@@ -48,7 +49,16 @@ class Shop:
     rate  log entries a second, on average
     """
 
-    def __init__(self, *, seed: int, start: int, edge: int, rate: float = USUAL) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int,
+        start: int,
+        edge: int,
+        rate: float = USUAL,
+        bus: Callable[[Schedule], BrokerBus] | None = None,
+    ) -> None:
+        """bus  makes what the services talk over; in memory without it."""
         self.seed = seed
         self.start = start
         self.entries: list[Entry] = []
@@ -71,9 +81,7 @@ class Shop:
             list(self.plan.slow_settlement),
             list(self.plan.stalls),
         )
-        self.bus = MemoryBus(self.schedule, self._random("bus"), offsets=80_000 + seed % 9_000)
-        self.bus.lost_commits = list(self.plan.lost_commits)
-        self.bus.rebalances = self
+        self.bus: MemoryBus | BrokerBus = bus(self.schedule) if bus else self._in_memory()
         self.host = Host(
             self.schedule, self.bus, self.world, self, Entities(), timing, self._event_id
         )
@@ -81,6 +89,12 @@ class Shop:
         self._install()
         self._open()
         self._plan_faults()
+
+    def _in_memory(self) -> MemoryBus:
+        bus = MemoryBus(self.schedule, self._random("bus"), offsets=80_000 + self.seed % 9_000)
+        bus.lost_commits = list(self.plan.lost_commits)
+        bus.rebalances = self
+        return bus
 
     # -- time --------------------------------------------------------------------------------
 

@@ -93,7 +93,6 @@ class Tapped:
 
 
 def check(tapped: Tapped) -> None:
-    tapped.finish()
     assert tapped.stored() == [n for n in range(COUNT) if n not in BAD]
     row = tapped.counts()
     assert row["received"] == row["stored"] + row["duplicates"] + row["rejected"]
@@ -106,6 +105,7 @@ def test_following_files(name: str, new_server: Callable[..., Evdebug], tmp_path
     tapped = Tapped(new_server(start=False), "files", {"path": str(tmp_path)})
     (tmp_path / "a.ndjson").write_bytes(b"\n".join(bodies()) + b"\n")
     assert tapped.run(f"{name}:2").wait(PATIENCE_S) == -signal.SIGKILL
+    tapped.finish()
     check(tapped)
 
 
@@ -116,13 +116,14 @@ def test_following_kafka(
     from confluent_kafka import Producer
 
     topic = f"crash-{uuid.uuid4().hex}"
-    producer = Producer({"bootstrap.servers": kafka_broker.servers})
+    producer = Producer({"bootstrap.servers": kafka_broker.bootstrap})
     for body in bodies():
         producer.produce(topic, body, partition=0)
     producer.flush(60)
-    settings = {"servers": kafka_broker.servers, "topics": topic}
+    settings = {"servers": kafka_broker.bootstrap, "topics": topic}
     tapped = Tapped(new_server(start=False), "kafka", settings)
     assert tapped.run(f"{name}:2").wait(PATIENCE_S) == -signal.SIGKILL
+    tapped.finish()
     check(tapped)
 
 
@@ -132,10 +133,10 @@ def test_a_broker_that_dies_and_comes_back(
     from confluent_kafka import Producer
 
     topic = f"outage-{uuid.uuid4().hex}"
-    settings = {"servers": kafka_broker.servers, "topics": topic}
+    settings = {"servers": kafka_broker.bootstrap, "topics": topic}
 
     def produce(some: list[bytes]) -> None:
-        producer = Producer({"bootstrap.servers": kafka_broker.servers})
+        producer = Producer({"bootstrap.servers": kafka_broker.bootstrap})
         for body in some:
             producer.produce(topic, body, partition=0)
         assert producer.flush(60) == 0

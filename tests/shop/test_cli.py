@@ -175,7 +175,7 @@ def test_a_signal_stops_it_cleanly(listener: Listener, number: signal.Signals) -
         (["--start-time", "noon"], "'noon' is no time; expected 2026-05-12T13:56:50+00:00"),
         (["--start-time", "2026-05-12T14:00:00"], "has no zone"),
         (["--url", "localhost"], "'localhost' is no address"),
-        (["--bus", "kafka"], "invalid choice: 'kafka'"),
+        (["--bus", "pigeons"], "invalid choice: 'pigeons'"),
     ],
 )
 def test_nonsense_is_refused(

@@ -25,7 +25,7 @@ class Cluster:
 
     def __init__(self, broker: Kafka) -> None:
         self.broker = broker
-        self.config = {"bootstrap.servers": broker.servers} | QUIET
+        self.config = {"bootstrap.servers": broker.bootstrap} | QUIET
         self.admin = AdminClient(self.config)
 
     def topic(self, name: str, partitions: int = 1, **config: str) -> None:
@@ -76,7 +76,7 @@ class TestKafka(ConnectorContract):
         cluster.drop(self.name)
 
     def settings(self) -> dict[str, str]:
-        return {"servers": self.cluster.broker.servers, "topics": self.name, "groups": "none"}
+        return {"servers": self.cluster.broker.bootstrap, "topics": self.name, "groups": "none"}
 
     def unreachable(self) -> dict[str, str]:
         return {"servers": f"127.0.0.1:{free_port()}", "topics": self.name}
