@@ -83,6 +83,43 @@ def envelopes(entries: Iterable[Recorded]) -> list[Envelope]:
     ]  # fmt: skip
 
 
+@cache
+def story_lines() -> tuple[tuple[str, str], ...]:
+    """Return what the story of order-1042 needs, as the shop's feed sends it: door and line.
+
+    All flows that touch SKU7, and what is said of it.
+    """
+    shop = Shop(seed=7, start=EDGE - 21 * MINUTE, edge=EDGE)
+    lines: list[tuple[str, str]] = []
+    for stretch in past(shop, EDGE):
+        for door, some in batches(stretch.entries, exact=stretch.exact):
+            lines += [(door, line) for line in some]
+    read = [(door, line, msgspec.json.decode(line)) for door, line in lines]
+    flows = {
+        e["correlationid"] for door, line, e in read
+        if door == "events" and '"SKU7"' in line and e.get("correlationid")
+    }  # fmt: skip
+    kept = {
+        e["id"] for door, _, e in read
+        if door == "events"
+        and (e.get("correlationid") in flows or e.get("subject") == "stock-SKU7")
+    }  # fmt: skip
+    return tuple(
+        (door, line) for door, line, e in read
+        if (e["id"] if door == "events" else e["event"]["id"]) in kept
+    )  # fmt: skip
+
+
+def story_log() -> tuple[Recorded, ...]:
+    """Return the story of order-1042 as the log would hold it: some 280 entries."""
+    return tuple(
+        recorded(
+            (cloudevents.one if door == "events" else deliveries.one)(line.encode())
+            for door, line in story_lines()
+        )
+    )
+
+
 def handlers(*modules: Any) -> dict[str, list[Subscription]]:
     """Return the subscriptions of modules, by service."""
     found: dict[str, list[Subscription]] = {}

@@ -1,0 +1,137 @@
+"""The shop's story in a browser: what if not, the bug mended by hand, every delivery twice."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from itertools import groupby
+from urllib.request import Request, urlopen
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.conftest import Servers
+from tests.running import Evdebug
+from tests.sandbox.history import story_lines
+
+LONG = 60_000  # ms a run may take on a busy machine
+FIX = """
+from examples.shop.services.payments import *
+from examples.shop.services import payments
+
+
+@subscriber("payments", to="OrderPlaced")
+def authorize(event, ctx):
+    if ctx.state(event.data["order"]).get("status", "placed") != "placed":
+        ctx.skip("this order is paid")
+        return
+    yield from payments.authorize(event, ctx)
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Evdebug]:
+    """A running evdebug that knows the shop's services."""
+    servers = Servers()
+    try:
+        yield servers(EVDEBUG_CODE="examples.shop.services")
+    finally:
+        servers.close()
+
+
+@pytest.fixture(scope="module")
+def system(server: Evdebug) -> str:
+    made = server.system(f"shop-{uuid.uuid4().hex[:6]}")
+    for door, some in groupby(story_lines(), key=lambda each: each[0]):
+        body = "\n".join(line for _, line in some).encode()
+        headers = {
+            "Authorization": f"Bearer {made.ingest_key}", "Content-Type": "application/x-ndjson",
+        }  # fmt: skip
+        with urlopen(Request(f"{server.url}/v1/{door}", data=body, headers=headers)) as answer:
+            assert answer.status == 200
+    return made.slug
+
+
+def placed(page: Page, system: str) -> None:
+    """Open the planted order's OrderPlaced."""
+    page.goto(f"/{system}/events?q=stream:order-1042+type:OrderPlaced")
+    text = page.locator("tbody .pos").first.inner_text()
+    page.goto(f"/{system}/events?event={re.sub('[^0-9]', '', text)}")
+
+
+def verdict(page: Page, *words: str) -> None:
+    """Wait for the end of a run, and for its figures."""
+    expect(page.locator(".run-p .note")).to_contain_text("Finished", timeout=LONG)
+    for each in words:
+        expect(page.locator(".verdict")).to_contain_text(each)
+
+
+def test_what_if_not(page: Page, system: str) -> None:
+    placed(page, system)
+    second = page.locator("#drawer .dv").filter(has_text="attempt 2")
+    second.get_by_role("button", name="What if not?").click()
+    verdict(page, "stock-SKU7.available", "−1", "1 gone", "All 5 differences descend")
+
+    expect(page.locator("html")).to_have_attribute("data-mode", "fork")
+    lanes = page.locator(".sb-lanes")
+    expect(lanes.locator(".ln-missing")).to_have_count(4)
+    expect(lanes.locator(".ln-new")).to_contain_text("StockReleased")
+    expect(page.locator(".sb-recipe")).to_contain_text("Skip delivery 2 of OrderPlaced")
+    expect(page.locator(".sb-recipe")).to_contain_text("acquire/capture")
+
+    page.get_by_role("link", name="stock-SKU7", exact=True).click()
+    expect(page.locator("#entity h2").first).to_have_text("stock-SKU7")
+    expect(page.locator("html")).to_have_attribute("data-mode", "fork")
+    page.get_by_role("link", name="Leave the sandbox").click()
+    expect(page.locator("html")).to_have_attribute("data-mode", "live")
+
+
+def test_the_bug_mended_by_hand(page: Page, system: str) -> None:
+    placed(page, system)
+    page.get_by_role("button", name="Sandbox from here").click()
+    page.get_by_label("payments handlers").select_option("changed here")
+    source = page.get_by_label("Handlers of payments")
+    expect(source).to_have_value(re.compile("def authorize"))
+    source.fill(FIX)
+    page.get_by_role("button", name="Use this code").click()
+    expect(page.get_by_label("Handlers of payments")).to_have_value(re.compile("is paid"))
+    page.get_by_role("button", name="Run", exact=True).click()
+    verdict(page, "−1", "1 gone", "Unexpected changes")
+    expect(page.locator(".ln-missing")).to_have_count(4)
+
+
+def test_a_switch_turns_an_edit_off(page: Page, system: str) -> None:
+    placed(page, system)
+    second = page.locator("#drawer .dv").filter(has_text="attempt 2")
+    second.get_by_role("button", name="What if not?").click()
+    verdict(page, "1 gone")
+    page.locator(".eds .sw").click()
+    expect(page.locator(".sb-recipe")).to_contain_text("0 of 1 on")
+    page.get_by_role("button", name="Run again").click()
+    verdict(page, "Nothing differs.")
+    expect(page.locator(".runs a")).to_have_count(2)
+    page.get_by_role("button", name="Save as test").click()
+    expect(page.get_by_role("button", name="Saved as test")).to_be_disabled()
+
+
+def test_every_delivery_twice_names_payments(page: Page, system: str) -> None:
+    placed(page, system)
+    page.get_by_role("button", name="Sandbox from here").click()
+    page.get_by_role("button", name="Every delivery twice").click()
+    expect(page.locator(".run-p .note")).to_contain_text("Finished", timeout=LONG)
+    named = page.locator(".twins tr").filter(has=page.locator(".fail"))
+    expect(named.filter(has_text="payments")).to_have_count(2)
+    expect(named.filter(has_text=re.compile("orders|shipping"))).to_have_count(0)
+
+
+def test_an_edit_that_cannot_be_meant_is_refused_in_words(
+    page: Page, system: str, expected_errors: list[str]
+) -> None:
+    expected_errors.append("422")
+    placed(page, system)
+    page.get_by_role("button", name="Sandbox from here").click()
+    page.get_by_role("link", name="Delay").click()
+    page.get_by_label("Event or delivery at").fill("1")
+    page.get_by_role("button", name="Add this edit").click()
+    expect(page.get_by_role("alert")).to_contain_text("is not after the fork point")
