@@ -9,10 +9,11 @@ from typing import Any
 from apps.eventlog import seen, store
 from apps.eventlog.envelope import OTLP
 from apps.eventlog.outline import Outline
-from apps.eventlog.places import Line, position
+from apps.eventlog.places import Line, Segment, position
 from apps.eventlog.queries.lanes import lanes_of
 
 SPAN = re.compile(r"[0-9a-f]{32}-[0-9a-f]{16}(?:@[0-9]+)?")
+AT_ONCE = 400  # roots whose closures are read together
 CHAIN = 200_000  # causes or effects followed at most
 
 _SELECT = (
@@ -164,6 +165,41 @@ def closure(line: Line, root: int, *, upto: int) -> list[Outline]:
         for clause, values in store.among(base + p for p in sorted(new)):
             found |= {o.position: o for o in _outlines(line, f"e.place {clause}", values)}
     return sorted(found.values())
+
+
+def closures(line: Line, roots: Iterable[int], *, upto: int) -> dict[int, list[Outline]]:
+    """Return the closure of each root, as `closure` does, with few statements for many of them."""
+    wanted = sorted(set(roots))
+    parts = line.within(0, upto)
+    if len(parts) > 1 or len(wanted) == 1:  # a fork's lead from one segment into the next
+        return {root: closure(line, root, upto=upto) for root in wanted}
+    found: dict[int, list[Outline]] = {root: [] for root in wanted}
+    for part in parts:
+        for at_once in range(0, len(wanted), AT_ONCE):
+            some = wanted[at_once : at_once + AT_ONCE]
+            pairs = _descent(part, some)
+            if len(pairs) > CHAIN:
+                found |= {root: closure(line, root, upto=upto) for root in some}
+                continue
+            held = {o.position: o for o in at(line, {p for _, p in pairs})}
+            for root, p in pairs:
+                if p in held:
+                    found[root].append(held[p])
+    return {root: sorted(each) for root, each in found.items()}
+
+
+def _descent(part: Segment, roots: Sequence[int]) -> list[tuple[int, int]]:
+    """Return (root, position) of all that descends from some roots, within one segment."""
+    base = part.low - part.after
+    marks = ", ".join(["(CAST(%s AS bigint))"] * len(roots))
+    sql = (
+        f"WITH RECURSIVE start(p) AS (SELECT * FROM (VALUES {marks}) v), down(root, p) AS"
+        " (SELECT p, p FROM start UNION SELECT down.root, e.place - CAST(%s AS bigint)"
+        " FROM down CROSS JOIN eventlog_event e WHERE e.cause = down.p"
+        f" AND {_RANGE} AND e.correlation_id IS NULL) SELECT root, p FROM down LIMIT %s"
+    )
+    rows = store.fetch(sql, [*roots, base, part.low, part.high, CHAIN + 1])
+    return [(root, p) for root, p in rows if part.after < p <= part.upto]
 
 
 def correlation_number(line: Line, name: str) -> int | None:

@@ -173,11 +173,10 @@ def _closures(page: Page, line: Line, touched: Sequence[Outline], upto: int) -> 
         return
     origins = outlines.origins(line, effects, upto=upto)
     page.gone.extend(p for p, root in origins.items() if p != root)
-    for root in outlines.at(line, set(origins.values())):
-        if root.correlation is None:
-            members = outlines.closure(line, root.position, upto=upto)
-            _add(page, line, None, members, upto)
-            page.gone.extend(o.position for o in members if o.position != root.position)
+    free = [o.position for o in outlines.at(line, set(origins.values())) if o.correlation is None]
+    for root, members in outlines.closures(line, free, upto=upto).items():
+        _add(page, line, None, members, upto)
+        page.gone.extend(o.position for o in members if o.position != root)
 
 
 def _add(page: Page, line: Line, number: int | None, group: list[Outline], upto: int) -> None:

@@ -118,9 +118,10 @@ def _views(line: Line, rows: list[Any], at: int) -> list[View | None]:
     made: list[View | None] = []
     free = [row[2] for row in rows if row[1] is None]
     origins = outlines.origins(line, free, upto=at) if free else {}
+    closures = outlines.closures(line, origins.values(), upto=at)
     for _, number, root, _, events in rows:
         if number is None:
-            view = View(line, outlines.closure(line, origins[root], upto=at), None, at)
+            view = View(line, closures[origins[root]], None, at)
         elif events < LARGE:
             view = View(line, groups.get(number, []), number, at)
         else:
