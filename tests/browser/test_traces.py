@@ -27,7 +27,7 @@ def told(server: Evdebug) -> Evdebug:
         "line = create_system('traced')\n"
         "append(line.timeline, history())\n"
         "append(line.timeline, [made('large', f'S{n}', f'svc{n % 5}', NOON + n * 1000,"
-        " f'S{n // 4}' if n else '') for n in range(5000)])\n"
+        " f'S{n // 4}' if n else '') for n in range(5000)] + [made('one', 'Alone', 'web', NOON)])\n"
     )
     environment = server.environment | {
         "DJANGO_SETTINGS_MODULE": "evdebug.settings", "PYTHONPATH": str(ROOT)
@@ -75,16 +75,68 @@ def test_the_typical_strokes_can_be_hidden(trace: Page) -> None:
     expect(stroke).to_be_hidden()
 
 
+def test_arrow_keys_go_along_the_trace(trace: Page) -> None:
+    places = [int(p or 0) for p in trace.locator("[data-pos-row]").evaluate_all(
+        "rows => rows.map(row => row.dataset.posRow)")]  # fmt: skip
+    last, before = sorted(places)[-1], sorted(places)[-2]
+    trace.locator("body").press("ArrowLeft")
+    trace.wait_for_url(f"**at={last}*")
+    trace.locator("body").press("ArrowLeft")
+    trace.wait_for_url(f"**at={before}*")
+    expect(trace.locator(".w-fut").first).to_be_visible()
+    trace.locator("body").press("ArrowRight")
+    trace.wait_for_url(f"**at={last}*")
+
+
+def test_a_box_of_the_graph_opens_the_drawer_with_its_evidence(trace: Page) -> None:
+    trace.get_by_role("tab", name="Graph").click()
+    expect(trace.locator(".g-key")).to_contain_text("critical path")
+    trace.locator("#graph a.g-n", has_text="Shipped").first.click()
+    expect(trace.locator("#drawer h2").first).to_contain_text("Shipped")
+    evidence = trace.locator("#drawer .why-s", has_text="Evidence")
+    expect(evidence).to_contain_text("dead-lettered")
+    expect(evidence).to_contain_text("reported")
+    expect(trace.locator("#graph")).to_be_visible()
+
+
+def test_the_sequence_shows_the_redelivery_and_what_is_missing(trace: Page) -> None:
+    trace.get_by_role("tab", name="Sequence").click()
+    expect(trace.locator("#sequence .sq-lab", has_text="Ordered again")).to_have_count(1)
+    expect(trace.locator("#sequence .sq-re")).to_have_count(1)
+    expect(trace.locator("#sequence .sq-lost")).to_have_count(1)
+
+
+def test_quiet_time_unfolds(trace: Page) -> None:
+    fold = trace.get_by_role("switch", name="Fold quiet time")
+    expect(fold).to_have_attribute("aria-checked", "true")
+    assert trace.locator(".w-fold").count() > 0
+    fold.click()
+    expect(trace.locator(".w-fold")).to_have_count(0)
+    expect(fold).to_have_attribute("aria-checked", "false")
+
+
+def test_it_compares_with_another_trace(trace: Page) -> None:
+    trace.get_by_role("tab", name="Compare").click()
+    trace.locator("#compare input[name=other]").fill("c-3")
+    trace.locator("#compare input[name=other]").press("Enter")
+    trace.wait_for_url("**other=c-3**")
+    trace.get_by_role("tab", name="Compare").click()
+    expect(trace.locator("#compare")).to_contain_text("repeated")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_both_themes_paint_bars(told: Evdebug, page: Page, theme: str) -> None:
+def test_both_themes_paint_all_views(told: Evdebug, page: Page, theme: str) -> None:
     page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
-    page.goto(f"/traced/traces/{WRONG}")
+    for view, mark in (("graph", ".g-n"), ("sequence", ".sq-d"), ("log", "td"),
+                       ("waterfall", ".w-bar.crit")):  # fmt: skip
+        page.goto(f"/traced/traces/{WRONG}#{view}")
+        expect(page.locator(f"#{view} {mark}").first).to_be_visible()
+        if folder := os.environ.get("EVDEBUG_SHOTS"):
+            page.screenshot(path=f"{folder}/trace-{theme}-{view}.png")
     bar = page.locator(".w-bar.crit").first
     painted = bar.evaluate("e => getComputedStyle(e).fill")
     behind = page.locator(".tr-main").evaluate("e => getComputedStyle(e).backgroundColor")
     assert painted not in ("none", behind)
-    if folder := os.environ.get("EVDEBUG_SHOTS"):
-        page.screenshot(path=f"{folder}/trace-{theme}.png")
 
 
 def test_the_playhead_hatches_what_is_later(trace: Page) -> None:
@@ -94,13 +146,16 @@ def test_the_playhead_hatches_what_is_later(trace: Page) -> None:
     expect(trace.locator(".w-fut").first).to_be_visible()
 
 
-@pytest.mark.parametrize(("which", "rows"), [("c-3", 4), (WRONG, 7), ("c-large", 300)])
+@pytest.mark.parametrize(("which", "rows"), [("c-one", 1), ("c-3", 4), (WRONG, 7), (LARGE, 300)])
 def test_from_few_to_5000_events(told: Evdebug, page: Page, which: str, rows: int) -> None:
     page.goto(f"/traced/traces/{which}")
     drawn = page.locator(".w-row").count()
     assert drawn <= 400
     assert drawn >= min(rows, 4)
+    page.get_by_role("tab", name="Graph").click()
+    expect(page.locator("#graph a.g-n").first).to_be_visible()
     if which == LARGE:
+        page.get_by_role("tab", name="Waterfall").click()
         more = page.locator(".w-l a.tag").first
         before = page.locator(".w-row").count()
         more.click()
