@@ -237,3 +237,27 @@ def test_longer_names_are_refused_with_the_reason(evil: System) -> None:
         assert answer["rejected"] == 1
         detail = answer["problems"][0]["detail"]
         assert detail.startswith(f"{name} has 5000 bytes of UTF-8; at most 1024"), detail
+
+
+def test_g_and_a_letter_lead_to_each_page_at_the_same_moment(page: Page, shop: System) -> None:
+    visit(page, f"/{shop.slug}/events?at=100")
+    for each in (p for p in PAGES if p.key and p.own):
+        address = reverse(each.url, args=[shop.slug])
+        page.keyboard.press("g")
+        page.keyboard.press(each.key)
+        expect(page).to_have_url(re.compile(rf"{re.escape(address)}(\?|$|/)"))
+        page.wait_for_load_state()
+        assert "at=100" in page.url, each.name
+        expect(page.locator(".nav [aria-current=page]")).to_have_text(each.name)
+
+
+def test_slash_and_hash_go_to_their_fields(page: Page, shop: System) -> None:
+    visit(page, f"/{shop.slug}/events?at=100")
+    page.keyboard.press("/")
+    expect(page.locator("#q")).to_be_focused()
+    page.keyboard.press("Escape")
+    page.keyboard.press("#")
+    expect(page.locator("#jump-in")).to_be_focused()
+    visit(page, f"/{shop.slug}/traces?at=100")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.type") in ("search", "text")
