@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from apps.pages.nav import PAGES
 from tests.browser import trading
@@ -203,7 +203,12 @@ def test_names_and_data_are_text(
 ) -> None:
     expected_errors += EXPECTED
     wrong: list[str] = []
-    page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+
+    def note(dialog: Dialog) -> None:
+        wrong.append(f"{page.url}: {dialog.message}")
+        dialog.dismiss()
+
+    page.on("dialog", note)
     for _ in visits(page, address.format(evil.slug)):
         wrong += harmless(page)
         page.set_viewport_size(NARROW)  # type: ignore[arg-type]
