@@ -6,6 +6,7 @@ from bench.harness import Bench, Section, faster, limit, percentile
 
 PLAIN, SPACED = 100, 3  # how many times faster than the peer without and with its snapshots
 SEEK_MS, SCRUB_MS, COLD_MS, SHARE, SCAN = 15, 300, 1000, 2, 150_000
+PAGE_MS, CHANGED_MS, TWO, BLAME = 120, 300, 1.6, 2
 
 
 def run(bench: Bench) -> Section:
@@ -28,11 +29,20 @@ def run(bench: Bench) -> Section:
         limit("60 seeks of a scrub", ours["scrub"] * 1000, unit="ms", at_most=SCRUB_MS),
         limit("first touch, cold", ours["cold"] * 1000, unit="ms", at_most=COLD_MS),
         limit("snapshots, of the log's bytes", ours["snapshots"] * 100, unit="%", at_most=SHARE),
+        limit("page of 50 entities, p99", percentile(ours["page"], 0.99) * 1000, unit="ms",
+              at_most=PAGE_MS),
+        limit("what changed in all, counts", max(ours["changed"]) * 1000, unit="ms",
+              at_most=CHANGED_MS),
+        limit("find by scan, one core", min(ours["one"]) / ours["events"] * 1e6, unit="µs/event",
+              at_most=1e6 / SCAN),
+        faster("find by scan, two cores beside one", ours["two"], ours["one"], unit="s",
+               at_least=TWO),
+        limit("blame, beside a plain fold", ours["blame"], unit="×", at_most=BLAME),
     ]  # fmt: skip
     return Section(
         "projections",
         f"One stream of {count:,} merge patches (SQLite), its state at random moments; the peer is "
-        "`eventsourcing`, `repository.get(id, version=n)`, on the same patches. Finding by scan "
-        f"looked at {ours['scan']:,.0f} states a second on one core (goal {SCAN:,}).",
+        "`eventsourcing`, `repository.get(id, version=n)`, on the same patches. Pages, "
+        f"changes and scans: the same and {count:,} events more of {count // 20:,} entities.",
         rows,
     )

@@ -44,7 +44,6 @@ def _ours(count: int, seeks: int) -> dict[str, Any]:
     from apps.eventlog.envelope import Envelope
     from apps.eventlog.queries import log
     from apps.projections.models import Snapshot
-    from apps.projections.queries.finding import find
     from apps.projections.queries.states import state_at
 
     database.migrate()
@@ -70,11 +69,99 @@ def _ours(count: int, seeks: int) -> dict[str, Any]:
         lambda: [state_at(line, "hot-1", at=1 + n * (count - 1) // 59) for n in range(60)]
     )
     stored = sum(len(s.state) + len(s.marks) for s in Snapshot.objects.all())
-    scan = _timed(lambda: find(line, "hot-1", f"state.available < {-count}"))
     return {
         "cold": cold, "seeks": warm, "scrub": scrub, "snapshots": stored / size,
-        "scan": count / scan, "state": state_at(line, "hot-1", at=count // 2).state,
-    }  # fmt: skip
+        "state": state_at(line, "hot-1", at=count // 2).state,
+    } | _everything(line, count, seeks)  # fmt: skip
+
+
+def _everything(line: Any, count: int, seeks: int) -> dict[str, Any]:
+    """Return what looking at all entities costs, with as many events again of many of them."""
+    from apps.eventlog.commands.append import append
+    from apps.eventlog.envelope import Envelope
+    from apps.eventlog.queries import log
+    from apps.projections.queries.entities import entities, what_changed
+
+    chance = random.Random(6)
+    made = [
+        Envelope(
+            type="Changed", id=f"m{n}", source="/bench",
+            stream=f"e-{int(count / 20 * chance.random() ** 3)}",
+            data=json.dumps({"available": n % 97, f"f{n % 10}": n, "note": "y" * 40}).encode(),
+        )
+        for n in range(count)
+    ]  # fmt: skip
+    for start in range(0, count, 2000):
+        append(line, made[start : start + 2000])
+    line = log.line("bench")
+    moments = [count + at for at in _moments(count, seeks)]
+
+    def look(at: int) -> float:
+        return _timed(lambda: entities(line, at=at, limit=50))
+
+    def compare(before: int) -> float:
+        return _timed(lambda: what_changed(line, before=before, after=line.head, limit=0))
+
+    page = [look(at) for at in moments]
+    changed = [compare(before) for before in (0, count, count + count // 2)]
+    one = [_scanned(line, of=1) for _ in range(3)]
+    two = [_scanned(line, of=2) for _ in range(3)]
+    return {"page": page, "changed": changed, "one": one, "two": two,
+            "events": line.head, "blame": _blamed(count)}  # fmt: skip
+
+
+def _scanned(line: Any, *, of: int) -> float:
+    """Return the seconds in which `of` processes look at every event for what never holds."""
+    from django.db import connection
+
+    from apps.projections.expression import Expression
+    from apps.projections.queries import scanning
+
+    expression = Expression("state.available < -1000000000")
+    names = scanning.quick(expression, "")
+    assert names is not None
+    connection.close()
+
+    def scan(share: int) -> None:
+        scanning.scan_fields(
+            line, "", expression, names, after=0, upto=line.head, share=share, of=of,
+            tell=lambda checked, at: True,
+        )  # fmt: skip
+
+    def both() -> None:
+        children = []
+        for share in range(1, of):
+            if not (child := os.fork()):
+                scan(share)
+                os._exit(0)
+            children.append(child)
+        scan(0)
+        for child in children:
+            assert os.waitpid(child, 0)[1] == 0
+
+    return _timed(both)
+
+
+def _blamed(count: int) -> float:
+    """Return how many times as long as a fold one takes that says who set what."""
+    from apps.projections import blame, merge
+    from apps.projections.exact import MISSING
+
+    patches = _patches(min(count, 20_000))
+
+    def plain() -> None:
+        state: Any = MISSING
+        for patch in patches:
+            state = merge.apply(state, patch)
+
+    def marked() -> None:
+        state: Any = MISSING
+        marks: Any = MISSING
+        for n, patch in enumerate(patches, 1):
+            state, marks = blame.applied(state, marks, patch, n)
+
+    best = [min(_timed(work) for _ in range(5)) for work in (marked, plain)]
+    return best[0] / best[1]
 
 
 def _peer(count: int, seeks: int, *, spaced: bool) -> dict[str, Any]:
