@@ -69,18 +69,24 @@ def merged(state: Any, marks: Marks, patch: Any, position: int) -> tuple[Any, Ma
     result = dict(state) if known else {}
     set_by: dict[str, Any] = dict(marks) if known and state else {}
     for key, value in patch.items():
+        kind = type(value)
+        if kind is int or kind is str:  # most are
+            before = result.get(key)
+            if before != value or type(before) is not kind:
+                result[key], set_by[key] = value, position
+            continue
         before = result.get(key, MISSING)
         if value is None:
             if before is not MISSING:
                 del result[key], set_by[key]
-        elif type(value) is dict:
+        elif kind is dict:
             result[key], set_by[key] = merged(before, set_by.get(key, MISSING), value, position)
-        elif type(value) is list:
+        elif kind is list:
             set_by[key] = renewed(before, set_by.get(key, MISSING), value, position)
             result[key] = value
         else:
             result[key] = value
-            if type(before) is not type(value) or before != value:
+            if type(before) is not kind or before != value:
                 set_by[key] = position
     if result:
         return result, set_by
