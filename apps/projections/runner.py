@@ -102,11 +102,17 @@ class Runner:
         return self.told.held
 
     def describe(self) -> dict[str, Described]:
-        """Return the projections there are, of the files as they are now."""
-        with self._lock:
-            if self._seen is None or self._stale() or not (self._jail.alive or self.error):
-                self._start()
-            return {} if self.error else {shape.name: shape for shape in self.told.reducers}
+        """Return the projections there are, of the files as they are now.
+
+        Never waits for a reducer that is at work: then they are those of the last look.
+        """
+        if self._lock.acquire(blocking=self._seen is None):
+            try:
+                if self._seen is None or self._stale() or not (self._jail.alive or self.error):
+                    self._start()
+            finally:
+                self._lock.release()
+        return {} if self.error else {shape.name: shape for shape in self.told.reducers}
 
     def ask(self, request: dict[str, Any], *, seconds: float = BATCH_S) -> Answer:
         """Send a batch of events and return the answer.

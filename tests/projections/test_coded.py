@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ import pytest
 
 from apps.projections.errors import BrokenCode, UnknownProjection
 from apps.projections.models import Snapshot
-from apps.projections.queries import sources
+from apps.projections.queries import coded, sources
 from apps.projections.queries.states import diff, history, state_at
-from apps.projections.runner import Runner
+from apps.projections.runner import Runner, Stopped
 from tests.conftest import Log
 from tests.factories import envelope
 
@@ -182,6 +183,38 @@ def test_a_reducer_that_never_returns_is_stopped(
     assert time.monotonic() - begun < 8
     assert "did not return" in found.error
     assert (found.broken, found.state) == (3, {"n": 2})
+
+
+def test_nobody_waits_for_a_reducer_that_hangs(log: Log, write: Write) -> None:
+    write(reducer("while event.position == 3: pass\nreturn {'n': event.position}"))
+    three(log)
+    child = sources.runner()
+    assert child is not None
+    known = child.describe()
+    event = {"id": "i", "type": "t", "source": "s", "stream": "a", "data": {}, "time": 0,
+             "position": 3}  # fmt: skip
+    request = {"reducer": "r", "key": "a", "position": 0, "state": None, "marks": None,
+               "events": [event], "every": False}  # fmt: skip
+    with ThreadPoolExecutor() as pool:
+        hanging = pool.submit(child.ask, request, seconds=3)
+        while child._jail.at() != 3:
+            time.sleep(0.01)
+        assert child.describe() == known
+        assert not hanging.done()
+        with pytest.raises(Stopped):
+            hanging.result()
+
+
+def test_a_look_that_takes_too_long_goes_on_at_the_next(
+    log: Log, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coded, "LOOK_S", 0)
+    write(reducer("return {'n': (state or {'n': 0})['n'] + 1}"))
+    log.append(*[envelope(stream="a", data={}) for _ in range(900)])
+    seen = [state_at(log.line, "a", projection="r") for _ in range(3)]
+    assert [found.state["n"] for found in seen] == [400, 800, 900]
+    assert "look again" in seen[0].error
+    assert seen[2].error == ""
 
 
 def test_what_it_prints_goes_nowhere(log: Log, write: Write) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from apps.projections.runner import Answer, Described, Stopped
 from evdebug.sdk.registry import fits
 
 BATCH = 400  # events in one request to the child
+LOOK_S = 20.0  # one look may take; what it came to is kept, and the next goes on from there
 EVENTS = 400_000  # events one look may fold; beyond, snapshots must be made first
 
 
@@ -73,6 +75,7 @@ class CodeFold:
         """
         self.every = every
         made: list[snapshots.Made] = []
+        deadline = time.monotonic() + LOOK_S
         for page in _batches(self.line, self.stream, self.shape, self.snapshot or 0, self.upto):
             batch = [event for event in page if event.data is not None]
             if len(batch) < len(page):
@@ -87,8 +90,10 @@ class CodeFold:
             if len(batch) == BATCH and self.raw is not None:
                 state, marks, _ = packing.pack(self.state, self.marks)
                 made.append(snapshots.Made(self.last, state, marks, ""))
-            if self.folded > EVENTS:
-                self.note = f"Only the first {EVENTS} events were folded; look again to go on."
+            more = len(page) == BATCH
+            if more and (self.folded > EVENTS or time.monotonic() > deadline):
+                self.note = f"Only {self.folded} events were folded, up to #{self.last}: look again"
+                self.note += " to go on from there."
                 break
         if made:
             snapshots.keep(self.line, self.shape.fingerprint, self.slot, made)

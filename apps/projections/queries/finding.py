@@ -7,16 +7,17 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from apps.eventlog.envelope import Recorded, isoformat
+from apps.eventlog.envelope import isoformat
 from apps.eventlog.places import Line
 from apps.eventlog.queries import facts, log
-from apps.eventlog.queries import streams as streaming
 from apps.projections import merge
 from apps.projections.errors import BadExpression, UnknownStream
 from apps.projections.exact import MISSING
 from apps.projections.expression import Expression
 from apps.projections.grammar import ExpressionError
-from apps.projections.queries import scanning, snapshots, sources
+from apps.projections.queries import scanning, snapshots
+from apps.projections.queries.bycode import scan_code, told_of
+from apps.projections.queries.scanning import COSTLY, Moment
 from apps.projections.queries.states import (
     FINGERPRINT,
     MERGE,
@@ -24,11 +25,8 @@ from apps.projections.queries.states import (
     read,
     state_at,
     stream_number,
-    walk,
 )
-from evdebug.sdk.registry import fits
 
-_COSTLY = {"event", "time"}  # what is worked out only for expressions that ask for it
 BUDGET_S = 30.0  # a search stops after this long, and says so
 ENTITIES = 20  # entities an expression may name
 
@@ -97,15 +95,6 @@ def find(
     return found._replace(ms=round((time.perf_counter() - begun) * 1000, 3))
 
 
-class Moment(NamedTuple):
-    """One event of the streams looked at, with the states right after it."""
-
-    position: int
-    stream: str
-    log_time: int
-    names: dict[str, Any]
-
-
 def moments(
     line: Line, stream: str, expression: Expression, *, after: int, upto: int
 ) -> Iterator[Moment]:
@@ -128,7 +117,7 @@ def _few(
     if not exists(line, numbers[stream]):
         raise UnknownStream(line.slug, stream)
     called = {number: name for name, number in numbers.items()}
-    more = expression.roots & _COSTLY
+    more = expression.roots & COSTLY
     states = {name: state_at(line, name, at=after).state if after else MISSING for name in names}
     for fact, lane, data in _facts(line, list(called), after, upto):
         name = called[fact.stream]
@@ -163,7 +152,7 @@ def _many(
     states: dict[int, Any] = {}
     called: dict[int, str | None] = {}
     others: dict[str, Any] = {}
-    more = expression.roots & _COSTLY
+    more = expression.roots & COSTLY
     for fact, lane, data in _facts(line, None, 0, upto):
         if fact.stream not in called:
             name = facts.names([fact.stream])[fact.stream][0]
@@ -210,7 +199,7 @@ def _scan(
 ) -> Found:  # fmt: skip
     names = scanning.quick(expression, stream)
     if projection not in ("", MERGE):
-        hit = _scan_code(line, stream, expression, after, upto, projection, tell)
+        hit = scan_code(line, stream, expression, after, upto, projection, tell)
     elif names is not None:
         hit = scanning.scan_fields(
             line, stream, expression, names, after=after, upto=upto, tell=tell
@@ -219,60 +208,6 @@ def _scan(
         looked = moments(line, stream, expression, after=after, upto=upto)
         hit = scanning.scan_moments(looked, expression, stream, tell)
     return Found(hit.position, hit.stream, hit.checked, 0.0, hit.complete, hit.scanned_to)
-
-
-def _scan_code(
-    line: Line, stream: str, expression: Expression, after: int, upto: int, projection: str,
-    tell: scanning.Tell,
-) -> scanning.Hit:  # fmt: skip
-    """Look at one entity by code, or at each stream it takes, up to what was found before it."""
-    if stream and not stream.endswith("*"):
-        seen = _coded(line, stream, expression, after, upto, projection)
-        return scanning.scan_moments(seen, expression, stream, tell)
-    shape = sources.projection(line, projection).shape
-    if shape.by != "stream":
-        raise BadExpression("This projection makes no state of each stream: name its entity.")
-    best, checked, low = scanning.Hit(None, stream, 0), 0, ""
-    while True:
-        page = streaming.streams(line, at=upto, prefix=stream.removesuffix("*"), after=low)
-        for each in page.streams:
-            end = best.position - 1 if best.position else upto
-            if not fits(shape.streams, each.stream) or each.first > end:
-                continue
-            seen = _coded(line, each.stream, expression, after, end, projection)
-            hit = scanning.scan_moments(seen, expression, each.stream, tell)
-            checked += hit.checked
-            if not hit.complete:
-                return hit._replace(checked=checked, stream=stream)
-            best = hit if hit.position is not None else best
-        if page.next is None:
-            return best._replace(checked=checked)
-        low = page.next
-
-
-def _coded(
-    line: Line, stream: str, expression: Expression, after: int, upto: int, projection: str
-) -> Iterator[Moment]:
-    """Yield the moments of one entity by code; of other entities nothing is known there."""
-    if expression.entities - {stream}:
-        raise BadExpression("With code an expression speaks of one entity: of `state` alone.")
-    steps = walk(line, stream, after=after, upto=upto, projection=projection)
-    next(steps)
-    for step in steps:
-        asked: dict[str, Any] = {"state": step.state, "stream": stream, "position": step.position,
-                                 "others": {stream: step.state}}  # fmt: skip
-        if expression.roots & _COSTLY and (event := log.event(line, step.position)):
-            asked |= _event(event)
-        yield Moment(step.position, stream, step.log_time, asked)
-
-
-def _event(event: Recorded) -> dict[str, Any]:
-    data = read(event.data, event.content_type)[0]
-    seen = {
-        "type": event.type, "source": event.source, "kind": event.kind, "data": data,
-        "channel": event.channel, "stream": event.stream, "position": event.position,
-    }  # fmt: skip
-    return {"event": seen, "time": isoformat(event.log_time)}
 
 
 def _for(deadline: float) -> scanning.Tell:
@@ -320,7 +255,7 @@ def _holds_at(
     event = log.event(line, position)
     assert event is not None, "the log holds every position it named"
     return expression.holds(
-        state=state, stream=stream, others=others, position=position, **_event(event)
+        state=state, stream=stream, others=others, position=position, **told_of(event)
     )
 
 

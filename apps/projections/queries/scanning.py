@@ -20,8 +20,18 @@ from apps.projections.partial import UNTOUCHED, Reader, fields
 from apps.projections.queries import snapshots
 from apps.projections.queries.states import FINGERPRINT, exists, state_at, stream_number
 
+COSTLY = {"event", "time"}  # what is worked out only for expressions that ask for it
 TELL_S = 0.2  # between two words of how far the search is
 Tell = Callable[[int, int], bool]  # (states looked at, position) → whether to go on
+
+
+class Moment(NamedTuple):
+    """One event of the streams looked at, with the states right after it."""
+
+    position: int
+    stream: str
+    log_time: int
+    names: dict[str, Any]
 
 
 class Hit(NamedTuple):
@@ -129,7 +139,7 @@ def _content_types(line: Line, ids: set[int]) -> dict[int, str | None]:
     return {n: known[n].content_type if known[n].kind == "event" else None for n in ids}
 
 
-def scan_moments(moments: Iterator[Any], expression: Expression, stream: str, tell: Tell) -> Hit:
+def scan_moments(moments: Iterator[Moment], expression: Expression, stream: str, tell: Tell) -> Hit:
     """Return the first of some moments at which an expression holds."""
     pace, checked, at = Pace(tell), 0, 0
     for moment in moments:
