@@ -23,7 +23,13 @@ from examples.shop.shop import PER_ORDER, USUAL, Shop
 from examples.shop.story import SHORTEST
 
 KEY = "EVDEBUG_SHOP_KEY"
-BROKERS = {"kafka": ("examples.shop.kafka", "Kafka", "localhost:9092")}  # module, class, address
+BROKERS = {  # module, class, address
+    "kafka": ("examples.shop.kafka", "Kafka", "localhost:9092"),
+    "rabbitmq": ("examples.shop.rabbitmq", "RabbitMQ", "amqp://guest:guest@localhost:5672/"),
+    "nats": ("examples.shop.nats", "Nats", "nats://localhost:4222"),
+    "redis": ("examples.shop.redis", "Redis", "redis://localhost:6379/0"),
+    "mqtt": ("examples.shop.mqtt", "Mqtt", "mqtt://localhost:1883"),
+}
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
