@@ -127,3 +127,18 @@ def test_the_next_and_the_last_change_of_a_field(shop: Log, debugger: Client) ->
     assert 'data-seek="5" title="Where this field changes next"' in page
     page = debugger.get("/shop/state/s-1", {"field": "/n", "at": "2"}).content.decode()
     assert 'data-seek="1" title="Where this field changed before"' in page
+
+
+def test_a_search_looks_at_what_the_code_makes(shop: Log, debugger: Client) -> None:
+    for n in (1, 2, 3):
+        shop.append(envelope(stream="order-1", data={"n": n}))
+    kept(debugger)
+    page = debugger.get("/shop/state/order-1", {"projection": "mine"}).content.decode()
+    assert '<input type="hidden" name="projection" value="mine">' in page
+    for how, stream in (("scan", "order-1"), ("bisect", "order-1"), ("category", "order-1")):
+        asked = {"stream": stream, "how": how, "expr": "state.twice > 3", "projection": "mine"}
+        page = debugger.get("/shop/states/find", asked).content.decode()
+        assert "First true at #2" in page
+    wrong = debugger.get("/shop/states/find", asked | {"projection": "none"})
+    assert wrong.status_code == 422
+    assert "No projection is called" in wrong.content.decode()

@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.test import Client
 
+from apps.access.actor import CONSOLE
+from apps.access.commands.keys import create_key
 from apps.projections.errors import BrokenCode, UnknownProjection
 from apps.projections.models import Snapshot
 from apps.projections.queries import coded, sources
@@ -308,3 +313,29 @@ def test_the_shops_reducers(log: Log, settings: Any) -> None:
     days = state_at(log.line, "", projection="daily-totals").state
     assert sum(sum(day.values()) for day in days.values()) == 4
     sources._runners.pop(("examples.shop.reducers",)).close()
+
+
+def test_the_api_and_the_commands_say_what_is_wrong_with_code(
+    log: Log, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    three(log)
+    secret = create_key(log.line.system, scopes=["read"], by=CONSOLE).secret
+    client = Client(headers={"Authorization": f"Bearer {secret}"})
+    address, slug = f"/api/v1/{log.line.slug}/state/a", log.line.slug
+    write(reducer("if event.position == 3: 1 / 0\nreturn {'n': event.position}"))
+    answer = client.get(address, {"projection": "r"}).json()
+    assert (answer["state"], answer["broken"]) == ({"n": 2}, 3)
+    assert answer["error"].startswith("ZeroDivisionError")
+    found = client.post(
+        f"/api/v1/{slug}/find", {"stream": "a", "expr": "state.n > 1", "projection": "r"},
+        content_type="application/json",
+    )  # fmt: skip
+    assert found.json()["position"] == 2
+    call_command("find", slug, "a", "state.n > 1", projection="r")
+    assert capsys.readouterr().out == "2\n"
+    write("def (")
+    answer = client.get(address, {"projection": "r"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "broken_code")
+    with pytest.raises(CommandError) as failed:
+        call_command("state", slug, "a", projection="r")
+    assert failed.value.returncode == 2

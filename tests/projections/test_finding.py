@@ -1,10 +1,16 @@
 from __future__ import annotations
 
 import random
+import uuid
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from apps.eventlog.commands.append import append
+from apps.eventlog.places import Line
+from apps.eventlog.queries import log
 from apps.projections.errors import BadExpression, UnknownStream
 from apps.projections.queries.finding import find
 from apps.projections.queries.states import state_at
@@ -101,3 +107,21 @@ def test_what_is_wrong_is_said(stock: Log) -> None:
         find(stock.line, "stock-7", "nothing.x > 1")
     with pytest.raises(BadExpression):
         find(stock.line, "stock-*", "true", bisect=True)
+
+
+@given(st.lists(st.integers(0, 3), max_size=25), st.integers(-5, 40))
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_bisecting_is_scanning_where_what_is_true_stays_true(
+    line: Line, steps: list[int], bound: int
+) -> None:
+    stream = f"s-{uuid.uuid4().hex[:10]}"
+    total, made = 0, [envelope(stream=stream, data={"n": 0})]
+    for step in steps:
+        total += step
+        made += [envelope(stream=stream, data={"n": total}), envelope(stream="other", data={})]
+    begun = log.line(line.slug).head
+    append(line, made)
+    text = f"state.n >= {bound}"
+    now = log.line(line.slug)
+    scanned = find(now, stream, text, after=begun)
+    assert find(now, stream, text, after=begun, bisect=True).position == scanned.position

@@ -10,6 +10,7 @@ import pytest
 from apps.eventlog.commands.forget import forget
 from apps.eventlog.commands.systems import fork
 from apps.eventlog.envelope import Envelope
+from apps.eventlog.queries import facts
 from apps.eventlog.queries import log as reading
 from apps.projections import blame, exact, merge
 from apps.projections.commands.rebuild import drop_snapshots
@@ -223,3 +224,32 @@ def test_a_history_needs_a_pointer_and_a_stream(log: Log) -> None:
         history(log.line, "a", field="x")
     with pytest.raises(UnknownStream):
         history(log.line, "b")
+
+
+@pytest.mark.parametrize(("first", "rows"), [(1, 1), (2, 3), (7, 50), (5000, 5000)])
+def test_any_size_of_page_gives_the_same(
+    story: Log, monkeypatch: pytest.MonkeyPatch, first: int, rows: int
+) -> None:
+    moments = (1, 2, 399, 700, 1500)
+    wanted = [slowly(story, "s-1", at) for at in moments]
+    changes = history(story.line, "s-1", field="/a", upto=300).entries
+    drop_snapshots(story.line)
+    monkeypatch.setattr(facts, "FIRST_ROWS", first)
+    monkeypatch.setattr(facts, "PAGE_ROWS", rows)
+    for at, (state, marks) in zip(moments, wanted, strict=True):
+        found = state_at(story.line, "s-1", at=at, marks=True)
+        assert exact.encode(found.state) == exact.encode(state)
+        assert blame.flat(found.marks) == marks
+    assert history(story.line, "s-1", field="/a", upto=300).entries == changes
+
+
+def test_a_jump_folds_only_what_follows_the_nearest_snapshot(story: Log) -> None:
+    state_at(story.line, "s-1")
+    places = sorted(row.place & ((1 << 40) - 1) for row in Snapshot.objects.all())
+    mine = [event.position for event in story.read() if event.stream == "s-1"]
+    assert len(places) > 2
+    for at in (1500, 80, 1400, 700, 1500, 3):
+        found = state_at(story.line, "s-1", at=at)
+        base = max((place for place in places if place <= at), default=0)
+        assert found.cost.snapshot == (base or None)
+        assert found.cost.folded == sum(base < position <= at for position in mine)

@@ -13,6 +13,7 @@ from apps.eventlog.queries.log import load
 
 PAGE_BYTES = 4 * 1024 * 1024  # data aimed at in one page
 PAGE_ROWS = 4000
+FIRST_ROWS = 256  # on the first page, which often is the only one
 STREAMS = 500  # streams asked for at once
 
 
@@ -108,7 +109,7 @@ def _rows(
         f"SELECT e.place, e.stream_id, e.lane_id, e.log_time, e.data FROM eventlog_event e{which}"
         " AND e.place > %s AND e.place <= %s ORDER BY e.place LIMIT %s"
     )
-    limit = 256
+    limit = FIRST_ROWS
     for part in line.within(after, upto):
         low, base = part.low, part.low - part.after
         while True:
