@@ -14,8 +14,8 @@ async function jump(field) {
   try {
     const moment = found ? new Date(found.ms).toISOString() : field.value;
     return seek((await ask({ at: moment })).position);
-  } catch {
-    return toast("Type a position, a time such as 14:32:07, or \u221230s");
+  } catch (error) {
+    return toast(error.away ? error.message : "Type a position, a time such as 14:32:07, or \u221230s");
   }
 }
 
