@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from apps.traces.deliveries import Delivery, service
 from apps.traces.problems import Problem
-from apps.traces.timing import Step
+from apps.traces.timing import Step, of_span
 from apps.traces.tree import Tree
 from apps.traces.words import grouped, lasting
 
@@ -20,7 +20,7 @@ def lines_of(
     steps: Mapping[int, Step],
     problems: Sequence[Problem],
 ) -> Iterator[str]:
-    """Yield the problems, then one line per event and per delivery, indented by depth."""
+    """Yield the problems, then a line per event, delivery and span, indented by depth."""
     for problem in problems:
         yield f"! {plain(problem.text)}"
     began = min((s.published for s in steps.values()), default=0)
@@ -40,6 +40,13 @@ def lines_of(
             yield plain(
                 f"{shift}  → {d.subscriber} {WORDS.get(d.outcome, d.outcome)}{again}"
                 f" ({d.evidence}){error}"
+            )
+        for span in tree.spans.get(position, ()):
+            told = of_span(span)
+            error = f": {told.error}" if told.error else ""
+            yield plain(
+                f"{shift}  · {service(span.source)} {span.type}"
+                f" {lasting(told.end - told.start)}{error}"
             )
 
 

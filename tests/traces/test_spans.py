@@ -14,6 +14,7 @@ from apps.eventlog.places import Line
 from apps.eventlog.queries import log
 from apps.ingest.otlp import spans, wire
 from apps.traces.commands.follow import catch_up
+from apps.traces.outline_text import lines_of
 from apps.traces.queries import lists, traces
 from tests.factories import envelope
 from tests.ingest.otlp.making import as_json, context, request, span
@@ -82,6 +83,11 @@ def test_one_event_with_all_its_consumers_whatever_arrives_first(seed: int) -> N
         catch_up(log.line("shop"), page=random.randrange(1, 4))
     line = log.line("shop")
 
+    view = traces.find(line, f"{1:032x}", upto=line.head)
+    assert view is not None
+    text = "\n".join(lines_of(view.tree, view.delivered, view.steps, view.problems))
+    assert "  · bank SELECT card 5\u00a0ms" in text
+    assert "  → stock failed (span): sold out" in text
     for which in (*(f"{n:032x}" for n in (1, 2, 3, 4)), context(1, 2), context(4, 9)):
         assert told(line, which) == WHOLE
     (listed,) = lists.traces(line, at=line.head).traces

@@ -140,13 +140,14 @@ def effects(
 def by_id(line: Line, event_id: str, *, source: str | None = None) -> list[Recorded]:
     """Return the events with an id (and a source), oldest first; ids are unique per source only."""
     packed = seen.pack_id(event_id)
-    places = [key for part in line.segments for key in _holding(part, seen.id_digest(packed))]
+    places = [key for part in line.segments for key in _holding(part, packed)]
     rows = [e for e in events_at(line, [position(key) for key in places]) if e.id == event_id]
     return [e for e in rows if source is None or e.source == source]
 
 
-def _holding(part: Segment, digest: int) -> Iterator[int]:
-    """Yield the places of a segment whose id may have this digest."""
+def _holding(part: Segment, packed: bytes) -> Iterator[int]:
+    """Yield the places of a segment that may have this id."""
+    digest = seen.id_digest(packed)
     top = digest >> 56
     low_run, high_run = seen.run_of(part.after + 1), seen.run_of(part.upto)
     keys = [(part.timeline << 24 | run) << 8 | top for run in range(low_run, high_run + 1)]
@@ -165,10 +166,10 @@ def _holding(part: Segment, digest: int) -> Iterator[int]:
     tail = max(part.after, 0 if last is None else ((last & 0xFFFFFF) + 1) * seen.RUN)
     if tail < part.upto:
         rows = store.fetch(
-            "SELECT place, event_id FROM eventlog_event WHERE place > %s AND place <= %s",
-            [place(part.timeline, tail), part.high],
+            "SELECT place FROM eventlog_event WHERE place > %s AND place <= %s AND event_id = %s",
+            [place(part.timeline, tail), part.high, packed],
         )
-        yield from (key for key, packed in rows if seen.id_digest(bytes(packed)) == digest)
+        yield from (key for (key,) in rows)
 
 
 def position_at(line: Line, us: int) -> int:
