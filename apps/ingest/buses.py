@@ -13,6 +13,7 @@ from apps.ingest.problems import shown
 CONNECTORS = {
     "celery": "apps.ingest.connectors.celery.Celery",
     "files": "apps.ingest.connectors.files.Files",
+    "http": "apps.ingest.connectors.http.Http",
     "kafka": "apps.ingest.connectors.kafka.Kafka",
     "mqtt": "apps.ingest.connectors.mqtt.Mqtt",
     "nats": "apps.ingest.connectors.nats.Nats",
