@@ -11,6 +11,7 @@ from types import TracebackType
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
+from apps.ingest import buses
 from apps.ingest.models import Tap
 from evdebug.child import Child
 
@@ -66,7 +67,7 @@ class Taps:
 
 def _wanted() -> bool:
     try:
-        return Tap.objects.filter(wanted=True).exists()
+        return Tap.objects.filter(wanted=True).exclude(bus__in=buses.pushed()).exists()
     except (DatabaseError, InterfaceError) as error:
         logger.warning("Whether there are taps cannot be seen: %s", type(error).__name__)
         connection.close()

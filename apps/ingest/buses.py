@@ -20,6 +20,7 @@ CONNECTORS = {
     "postgresql": "apps.ingest.connectors.postgresql.PostgreSQL",
     "rabbitmq": "apps.ingest.connectors.rabbitmq.RabbitMQ",
     "redis": "apps.ingest.connectors.redis.Redis",
+    "webhook": "apps.ingest.connectors.webhook.Webhook",
 }
 VALUE_MAX = 4096  # characters
 
@@ -33,6 +34,11 @@ def connector_class(bus: str) -> type[Connector]:
             f"bus {shown(bus)}: expected one of {', '.join(sorted(CONNECTORS))}"
         ) from None
     return cast(type[Connector], getattr(import_module(module), name))
+
+
+def pushed() -> list[str]:
+    """Return the buses that bring their records to a door: nobody has to run their taps."""
+    return ["webhook"]
 
 
 def connector(bus: str, settings: Mapping[str, str], around: Surroundings) -> Connector:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from apps.access.errors import AccessError, BadKey
 from apps.access.queries import keys
@@ -22,6 +22,7 @@ from apps.eventlog.envelope import Envelope
 from apps.eventlog.errors import LogUnavailable
 from apps.ingest import answers, bodies, decode, deliveries, figures, media
 from apps.ingest.answers import Report
+from apps.ingest.commands import hooks
 from apps.ingest.decode import Limits
 from apps.ingest.failpoints import reached
 from apps.ingest.incoming import Gone, Held, Incoming, Receive, too_big
@@ -39,9 +40,11 @@ IN_A_THREAD = 512 * 1024  # bytes from which decoding would hold up the other re
 SPANS_IN_A_THREAD = 64 * 1024
 AT_ONCE = 5000  # records of spans in one commit
 TRACES = "/v1/traces"
+HOOKS = "/v1/hooks/"
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _asking = ThreadPoolExecutor(2, thread_name_prefix="ingest-keys")
+_hooks = ThreadPoolExecutor(2, thread_name_prefix="ingest-hooks")
 
 
 class Door(NamedTuple):
@@ -120,6 +123,8 @@ async def _answer(scope: dict[str, Any], receive: Receive) -> tuple[int, answers
 
 
 async def _take(scope: dict[str, Any], receive: Receive) -> Report:
+    if scope["path"].startswith(HOOKS):
+        return await _take_hook(scope, receive)
     door = DOORS.get(scope["path"])
     if door is None and scope["path"] != TRACES:
         there = ", ".join([*DOORS, TRACES])
@@ -146,6 +151,34 @@ async def _take(scope: dict[str, Any], receive: Receive) -> Report:
     with HELD.hold() as hold:
         body = await Incoming(receive, decoder).whole(settings.MAX_BODY, hold, within=BODY_S)
         return await _read(grant.timeline, door, said, mode, body)
+
+
+async def _take_hook(scope: dict[str, Any], receive: Receive) -> Report:
+    """Store what a webhook brings; its signature is its key."""
+    if scope["method"] != "POST":
+        raise Refused(405, "method_not_allowed", "webhooks are sent with POST", allow="POST")
+    system, _, name = scope["path"].removeprefix(HOOKS).partition("/")
+    if not (system.isascii() and name.isascii() and len(system + name) < 200):
+        raise hooks.UNKNOWN
+    said = Said(scope["headers"])
+    queue.check()
+    if said.length > settings.MAX_EVENT:
+        raise too_big(settings.MAX_EVENT)
+    with HELD.hold() as hold:
+        incoming = Incoming(receive, bodies.decoder(said.encodings))
+        body = await incoming.whole(settings.MAX_EVENT, hold, within=BODY_S)
+        reached("received")
+        headers = {n.decode("latin-1"): v.decode("latin-1") for n, v in said.headers}
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(_hooks, _hook, system, name, headers, body)
+        except (LogUnavailable, DatabaseError):
+            raise unavailable("the log cannot be written now") from None
+
+
+def _hook(system: str, name: str, headers: dict[str, str], body: bytes) -> Report:
+    connection.close_if_unusable_or_obsolete()
+    return hooks.take(system, name, headers, body)
 
 
 async def _take_spans(timeline: int, said: Said, receive: Receive) -> Report:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 from django.db.models import F
 
+from apps.ingest import buses
 from apps.ingest.models import Tap
 
 LEASE = 30_000_000  # µs
@@ -19,6 +20,7 @@ def take(owner: str, names: Sequence[str], *, but: Collection[int] = ()) -> list
     """
     now = _now()
     free = Tap.objects.filter(wanted=True, lease_until__lt=now).exclude(pk__in=but)
+    free = free.exclude(bus__in=buses.pushed())
     if names:
         free = free.filter(name__in=names)
     taken = []

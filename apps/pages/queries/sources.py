@@ -22,7 +22,7 @@ SHOWN = 50
 COUNTED = 10_000
 ICONS = {
     "kafka": "events", "rabbitmq": "fork", "nats": "live", "redis": "db", "mqtt": "subs",
-    "postgresql": "db", "celery": "replay", "sqs": "state", "http": "share", "files": "file",
+    "postgresql": "db", "celery": "replay", "sqs": "state", "http": "share", "files": "file", "webhook": "plug",
 }  # fmt: skip
 ORDER = (*ICONS,)
 LEVELS = {"exactly_once": ("=1", "ok"), "at_least_once": ("≥1", "warn"), "lossy": ("≤1", "fail")}
@@ -112,6 +112,8 @@ def _status(tap: Any) -> tuple[str, str]:
         return "paused", "off"
     if tap.state == "failing":
         return "failing", "fail"
+    if tap.bus in buses.pushed():
+        return ("receiving", "ok") if tap.received else ("listening", "ok")
     if tap.lease_until < now:
         return ("starting", "off") if tap.state == "new" else ("nobody runs it", "warn")
     if tap.state == "new":

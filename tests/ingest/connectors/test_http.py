@@ -24,7 +24,10 @@ class Server(ThreadingHTTPServer):
     """Serves what is in `events`: as a feed that knows lastEventId, one that does not, or SSE."""
 
     daemon_threads = True
-    events: ClassVar[list[bytes]] = []
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.events: list[bytes] = []
 
     def wrapped(self) -> list[bytes]:
         return [b'{"id":"%d","n":%s}' % (n, body) for n, body in enumerate(self.events)]
@@ -84,8 +87,7 @@ class Contract(ConnectorContract):
     @pytest.fixture(autouse=True)
     def _server(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(http, "PAUSE_S", 0.05)
-        self.server = Server(("127.0.0.1", 0), Answers)
-        self.server.events = []  # type: ignore[misc]
+        self.server = Server()
         thread = threading.Thread(target=lambda: self.server.serve_forever(0.05))
         thread.start()
         yield
