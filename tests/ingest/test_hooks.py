@@ -84,14 +84,16 @@ def hook(line: Line, **settings: Any) -> Tap:
     return taps.add(line, "psp", "webhook", given, by=CONSOLE)
 
 
-def sent(line: Line, body: bytes = BODY, **headers: str) -> dict[str, Any]:
-    given = signed("github", body) | {"content-type": "application/json", **headers}
+def sent(line: Line, body: bytes = BODY, more: dict[str, str] | None = None) -> dict[str, Any]:
+    given = signed("github", body) | {"content-type": "application/json"} | (more or {})
     return hooks.take(line.slug, "psp", given, body).shape()
 
 
 def test_it_works(line: Line) -> None:
     tap = hook(line)
-    answer = sent(line, authorization="Bearer x", cookie="y", **{"x-github-delivery": "d-1"})
+    answer = sent(
+        line, more={"authorization": "Bearer x", "cookie": "y", "x-github-delivery": "d-1"}
+    )
     assert (answer["received"], answer["stored"]) == (1, 1)
     (event, *_) = log.read(log.line(line.slug))
     assert (event.type, event.tap, event.offset) == ("capture.done", "psp", "d-1")
@@ -109,7 +111,7 @@ def test_the_same_request_again_is_a_duplicate(line: Line) -> None:
 def test_what_is_no_event_is_kept(line: Line) -> None:
     tap = hook(line)
     answer = sent(line, b'{"broken"')
-    assert (answer["rejected"], answer["problems"][0]["code"]) == (1, "invalid_json")
+    assert (answer["rejected"], answer["problems"][0].code) == (1, "invalid_json")
     tap.refresh_from_db()
     assert tap.rejected == 1
 
