@@ -22,7 +22,8 @@ SHOWN = 50
 COUNTED = 10_000
 ICONS = {
     "kafka": "events", "rabbitmq": "fork", "nats": "live", "redis": "db", "mqtt": "subs",
-    "postgresql": "db", "celery": "replay", "sqs": "state", "http": "share", "files": "file", "webhook": "plug",
+    "postgresql": "db", "celery": "replay", "sqs": "state", "http": "share", "webhook": "plug",
+    "files": "file",
 }  # fmt: skip
 ORDER = (*ICONS,)
 LEVELS = {"exactly_once": ("=1", "ok"), "at_least_once": ("≥1", "warn"), "lossy": ("≤1", "fail")}
