@@ -11,7 +11,7 @@ from apps.eventlog.commands.append import append
 from apps.eventlog.commands.systems import create_system
 from apps.eventlog.envelope import Envelope
 from apps.eventlog.places import Line
-from apps.eventlog.queries import log
+from apps.eventlog.queries import log, outlines
 from apps.traces.commands.follow import catch_up, checkpoint, feed, rebuild
 from apps.traces.models import Figure, Link, Subscriber, Trace
 from tests.factories import NOON, delivery, envelope
@@ -108,3 +108,14 @@ def test_a_budget_of_nothing_reads_nothing() -> None:
     append(line.timeline, [envelope(correlation="a")])
     assert catch_up(log.line("shop"), budget=0) == 0
     assert not Trace.objects.exists()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_closures_read_together_are_those_read_one_by_one(seed: int) -> None:
+    line = create_system("shop")
+    append(line.timeline, history(Random(seed), 60))
+    line = log.line("shop")
+    for upto in (10, 37, 60):
+        roots = range(1, upto + 1)
+        together = outlines.closures(line, roots, upto=upto)
+        assert together == {root: outlines.closure(line, root, upto=upto) for root in roots}

@@ -28,8 +28,9 @@ from apps.eventlog.envelope import NAME_MAX, Envelope
 from apps.eventlog.envelope import OTLP as TAP
 from apps.ingest.otlp import semconv
 from apps.ingest.otlp.wire import Link, Span
-from apps.ingest.problems import Invalid, Problem
+from apps.ingest.problems import Invalid, Problem, Refused
 
+MOST = 200_000  # records made of one request
 LINKS = 1000  # of one span that are followed
 NO_TRACE, NO_SPAN = "0" * 32, "0" * 16
 ERROR = 2  # status code
@@ -43,6 +44,7 @@ def records(spans: Iterable[Span], *, largest: int) -> tuple[list[Envelope], lis
     """Return what to store of some spans, causes before effects by their clocks, and what not.
 
     largest  bytes one record may have
+    raises   Refused (413) where their links make too many records
     """
     made: list[Envelope] = []
     problems: list[Problem] = []
@@ -52,6 +54,11 @@ def records(spans: Iterable[Span], *, largest: int) -> tuple[list[Envelope], lis
             if any(len(e.data) > largest or len(e.metadata) > largest for e in found):
                 raise Invalid("event_too_big", f"a span has more than {largest} bytes")
             made += found
+            if len(made) > MOST:
+                raise Refused(
+                    413, "too_many_events", f"the spans of a request have more than {MOST} links"
+                    " to messages; send fewer at once",
+                )  # fmt: skip
         except Invalid as error:
             problems.append(error.at(index))
     return made, sorted(problems, key=lambda p: p.index)

@@ -16,6 +16,8 @@ KINDS = {f"SPAN_KIND_{name}": n for n, name in enumerate(
     ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"))}  # fmt: skip
 STATUSES = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
 UNNAMED = "unknown_service"
+MOST = 100_000  # spans of one request
+OBJECTS = 500_000  # of JSON: what is small on the wire is large in memory
 
 Attributes = dict[str, Any]
 
@@ -64,9 +66,16 @@ class Span(msgspec.Struct, frozen=True, gc=False):
 def spans(body: bytes, form: str) -> list[Span]:
     """Return the spans of a request, in the order they are in.
 
-    raises  Refused (400) where the body is not what `form` says
+    raises  Refused: 400 where the body is not what `form` says, 413 for too many spans
     """
     return list(_of_json(body) if form == JSON else _of_protobuf(body))
+
+
+def _too_many() -> Refused:
+    return Refused(
+        413, "too_many_events",
+        f"a request holds more than {MOST} spans, or {OBJECTS} objects of JSON; send fewer at once",
+    )  # fmt: skip
 
 
 def origin(resource: Attributes, scope: str, version: str) -> Origin:
@@ -102,6 +111,9 @@ def _of_protobuf(body: bytes) -> Iterator[Span]:
         raise Refused(
             400, "invalid_protobuf", f"the body is no ExportTraceServiceRequest: {error}"
         ) from None
+    scopes = [scope for resource in request.resource_spans for scope in resource.scope_spans]
+    if sum(len(scope.spans) for scope in scopes) > MOST:
+        raise _too_many()
     for resource in request.resource_spans:
         shared = _attributes(resource.resource.attributes)
         for scope in resource.scope_spans:
@@ -228,6 +240,8 @@ _decode = msgspec.json.Decoder(_Request).decode
 
 
 def _of_json(body: bytes) -> Iterator[Span]:
+    if body.count(b"{") > OBJECTS:
+        raise _too_many()
     try:
         request = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

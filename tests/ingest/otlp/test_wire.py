@@ -82,3 +82,18 @@ def test_answers_come_in_the_form_of_the_question() -> None:
         429, [(b"content-type", b"application/x-protobuf"), (b"retry-after", b"3")],
         b"\x12\x05later",
     )  # fmt: skip
+
+
+def test_what_would_be_too_much_in_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = request(("web", [span(1, n, "producer") for n in range(1, 5)]))
+    monkeypatch.setattr(wire, "MOST", 3)
+    with pytest.raises(Refused) as refused:
+        wire.spans(as_protobuf(made), wire.PROTOBUF)
+    assert (refused.value.status, refused.value.code) == (413, "too_many_events")
+    monkeypatch.setattr(wire, "OBJECTS", 3)
+    with pytest.raises(Refused):
+        wire.spans(as_json(made), wire.JSON)
+    monkeypatch.undo()
+    monkeypatch.setattr(spans, "MOST", 3)
+    with pytest.raises(Refused):
+        spans.records(wire.spans(as_json(made), wire.JSON), largest=1000)
