@@ -94,8 +94,7 @@ def draw(
     labels = _labelled(flow, at, channels)
     rails = _rails(channels, flow, labels)
     y = {rail.channel: rail.y for rail in rails}
-    last = shown[-1] if shown else ""
-    pen = _Pen(flow, at, y, view, odd, rate, duration, last)
+    pen = _Pen(flow, at, y, view, odd, rate, duration)
     return Drawing(
         nodes=[pen.node(service) for service in shown],
         rails=rails,
@@ -137,10 +136,12 @@ def _columns(shown: Sequence[str], flow: Flow) -> list[float]:
     for each in flow.publishing:
         longest[each.service] = max(longest[each.service], len(each.type))
     weights = [1.25 if longest[name] > WIDE else 1.0 for name in shown]
+    if weights:
+        weights[-1] += 0.4  # what it publishes is written at its right
     total, before = sum(weights), 0.0
     centres = []
     for weight in weights:
-        centres.append(100 * (before + weight * 0.44) / total)
+        centres.append(100 * (before + min(weight, 1.25) * 0.44) / total)
         before += weight
     return centres
 
@@ -179,11 +180,11 @@ def pace(rate: float) -> str:
 class _Pen:
     """Draws the parts of one diagram."""
 
-    def __init__(self, flow, at, y, view, odd, rate, duration, last) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, flow, at, y, view, odd, rate, duration) -> None:  # type: ignore[no-untyped-def]
         self.flow: Flow = flow
         self.at: Mapping[str, float] = at
         self.y: Mapping[str, int] = y
-        self.view, self.odd, self.rate, self.duration, self.last = view, odd, rate, duration, last
+        self.view, self.odd, self.rate, self.duration = view, odd, rate, duration
 
     def _x(self, service: str) -> str:
         return f"{self.at[service]:.2f}%"
@@ -250,11 +251,10 @@ class _Pen:
                     for p in types[:LABELS]]  # fmt: skip
             if len(types) > LABELS:
                 rows.append((f"{len(types) - LABELS} more", "", "more"))
-            end = service == self.last and len(self.at) > 1
             for n, (text, figure, look) in enumerate(rows):
                 y = self.y[channel] - 11 - LINE * (len(rows) - 1 - n)
                 found.append(
-                    Label(self._x(service), y, 10 if end else 30, end, text,
+                    Label(self._x(service), y, 30, False, text,
                           figure if self.view == "rate" else "", look)
                 )  # fmt: skip
         return found

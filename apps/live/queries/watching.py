@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import threading
 from collections.abc import Iterable
 
-from channels.layers import get_channel_layer
 from django.conf import settings
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from apps.access.queries.visitors import in_thread
 from apps.eventlog.errors import LogUnavailable
@@ -17,9 +19,8 @@ from apps.live.news import News
 
 logger = logging.getLogger(__name__)
 
-GROUP = "live"
 PACE_S = 0.05  # between two messages about what grew
-AGAIN_S = 10.0  # membership of a group is lost when Redis restarts, silently
+QUIET_S = 5.0  # without news, after which Redis is asked whether it is there
 RETRY_S = 1.0
 
 
@@ -34,10 +35,10 @@ news = News(_heads)
 
 
 class Relay:
-    """Tells other processes what grew here and hears from them, by the channel layer on Redis.
+    """Tells other processes what grew here and hears from them, over Redis.
 
     On a thread of its own, so that no append ever waits for Redis. Messages are hints: without
-    them the slow poll finds what is new. `trouble` says so while the way is broken.
+    them the slow poll finds what is new. `trouble` says so while Redis is away.
     """
 
     def __init__(self) -> None:
@@ -73,46 +74,60 @@ class Relay:
     async def _relay(self) -> None:
         self._loop, self._wake = asyncio.get_running_loop(), asyncio.Event()
         self._wake.set()
-        await asyncio.gather(self._lasting(self._say), self._lasting(self._hear))
+        await asyncio.gather(self._say(), self._hear())
 
-    async def _lasting(self, work) -> None:  # type: ignore[no-untyped-def]
-        """Do something over and over, whatever Redis does."""
+    async def _say(self) -> None:
+        assert self._wake is not None
+        client = _client()
         while True:
+            await self._wake.wait()
+            self._wake.clear()
+            grown, self._grown = self._grown, {}
             try:
-                await work(get_channel_layer())
-            except Exception as error:  # of many kinds, by how Redis is gone
+                for timeline, head in grown.items():
+                    await client.publish(_channel(), f"{timeline} {head}")
+            except (RedisError, OSError):
+                pass  # a hint that is lost; `_hear` says that Redis is away
+            await asyncio.sleep(PACE_S)
+
+    async def _hear(self) -> None:
+        while True:
+            client = _client()
+            try:
+                await self._listen(client)
+            except (RedisError, OSError) as error:
                 if not self.trouble:
                     logger.warning("Redis does not answer, live goes on by polling: %s", error)
                 self.trouble = "Redis does not answer"
-                await asyncio.sleep(RETRY_S)
-            else:
-                if self.trouble:
-                    logger.warning("Redis answers again.")
-                self.trouble = ""
+            await client.aclose()
+            await asyncio.sleep(RETRY_S)
 
-    async def _say(self, layer) -> None:  # type: ignore[no-untyped-def]
-        assert self._wake is not None
-        await self._wake.wait()
-        self._wake.clear()
-        grown, self._grown = self._grown, {}
-        for timeline, head in grown.items():
-            message = {"type": "live.grown", "timeline": timeline, "head": head}
-            await layer.group_send(GROUP, message)
-        await asyncio.sleep(PACE_S)
+    async def _listen(self, client: Redis) -> None:
+        pubsub = client.pubsub()
+        await pubsub.subscribe(_channel())
+        if self.trouble:
+            logger.warning("Redis answers again.")
+        self.trouble = ""
+        quiet = 0
+        while quiet < 2:
+            message = await pubsub.get_message(timeout=QUIET_S)
+            quiet = 0 if message is not None else quiet + 1
+            if message is None:
+                await pubsub.ping()  # a line that is dead says nothing by itself
+            elif message["type"] == "message":
+                timeline, _, head = message["data"].decode().partition(" ")
+                news.tell(int(timeline), int(head))
+        raise RedisError("it does not answer a ping")
 
-    async def _hear(self, layer) -> None:  # type: ignore[no-untyped-def]
-        channel = await layer.new_channel("live")
-        await layer.group_add(GROUP, channel)
-        loop = asyncio.get_running_loop()
-        until = loop.time() + AGAIN_S
-        while (left := until - loop.time()) > 0:
-            try:
-                message = await asyncio.wait_for(layer.receive(channel), left)
-            except TimeoutError:
-                break
-            self.trouble = ""
-            news.tell(message["timeline"], message["head"])
-        await layer.group_discard(GROUP, channel)
+
+def _client() -> Redis:
+    return Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=10)
+
+
+def _channel() -> str:
+    """Return the channel of those who share sessions, and so a log, with this process."""
+    digest = hashlib.sha256(settings.SECRET_KEY.encode()).hexdigest()
+    return f"evdebug:live:{digest[:16]}"
 
 
 relay = Relay()

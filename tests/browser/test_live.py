@@ -1,0 +1,156 @@
+"""The Live page: it moves by itself, and says and survives what happens to the way to the server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser import trading
+from tests.live.proxy import Proxy
+from tests.running import Evdebug, System
+
+LOST = ["WebSocket connection", "ERR_", "htmx:", "503"]
+OUTAGE_MS = 40_000
+expect.set_options(timeout=20_000)
+HIDE = """(hidden) => {
+    Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+    document.dispatchEvent(new Event('visibilitychange')); }"""
+
+
+@pytest.fixture(scope="module")
+def shop(server: Evdebug) -> System:
+    return trading.system(server, orders=60)
+
+
+@pytest.fixture
+def proxy(server: Evdebug) -> Iterator[Proxy]:
+    made = Proxy(server.port)
+    yield made
+    made.close()
+
+
+def stand(page: Page, shop: System, query: str = "", base: str = "") -> Page:
+    page.goto(f"{base}/{shop.slug}/live{query}")
+    expect(page.locator("#needle")).to_be_visible()
+    return page
+
+
+def send(shop: System, *types: str) -> int:
+    status, answer = shop.send(*({"type": t, "source": "/web", "channel": "orders"} for t in types))
+    assert status == 200
+    return int(answer["head"])
+
+
+def rows(page: Page) -> list[str]:
+    return page.locator("#tail tbody tr").evaluate_all(
+        "rows => rows.map(r => r.dataset.row + ' ' + r.innerText.replace(/\\s+/g, ' '))"
+    )
+
+
+def arrives(page: Page, position: int, timeout: float = OUTAGE_MS) -> None:
+    """Wait until the newest row is that of a position."""
+    first = page.locator("#tail tbody tr").first
+    expect(first).to_have_attribute("data-row", str(position), timeout=timeout)
+
+
+def test_it_moves_by_itself(page: Page, shop: System) -> None:
+    stand(page, shop)
+    before = len(rows(page))
+    arrives(page, send(shop, "Fresh", "Fresher"))
+    assert len(rows(page)) == before + 2
+    expect(page.locator('[data-part="types"]')).to_contain_text("Fresher")
+    expect(page.locator('[data-part="flow"] svg.bus-svg')).to_have_attribute(
+        "aria-label", re.compile("services? on .* channel")
+    )
+    expect(page.locator('.asof [data-bind="asof"]')).to_have_text("live")
+
+
+def test_pause_keeps_the_rows_waiting(page: Page, shop: System) -> None:
+    stand(page, shop)
+    before = rows(page)
+    page.get_by_role("button", name="Pause").click()
+    last = send(shop, "Waits", "Waits", "Waits")
+    expect(page.locator("#tail-pause")).to_contain_text("Resume, 3 wait")
+    assert rows(page) == before
+    page.locator("#tail-pause").click()
+    arrives(page, last)
+    assert rows(page)[3:] == before[: len(rows(page)) - 3]
+
+
+def test_a_filter_is_followed_and_what_is_wrong_with_it_said(page: Page, shop: System) -> None:
+    stand(page, shop)
+    field = page.get_by_label("Filter the tail")
+    field.fill("type:Wanted")
+    field.press("Enter")
+    expect(page.locator("#tail tbody tr")).to_have_count(0)
+    last = send(shop, "Wanted", "Unwanted") - 1
+    arrives(page, last)
+    assert len(rows(page)) == 1
+    assert "tail=type" in page.url
+
+
+def test_a_wrong_filter(page: Page, shop: System, expected_errors: list[str]) -> None:
+    expected_errors += ["422"]
+    stand(page, shop)
+    field = page.get_by_label("Filter the tail")
+    field.fill("nofield:x")
+    field.press("Enter")
+    expect(page.locator("#tail-msg")).to_contain_text("There is no field")
+
+
+def test_hidden_it_rests_and_shown_it_catches_up(page: Page, shop: System) -> None:
+    stand(page, shop)
+    arrives(page, send(shop, "Seen"))
+    page.evaluate(HIDE, True)
+    before = rows(page)
+    last = send(shop, "Unseen", "Unseen")
+    page.wait_for_timeout(1000)
+    assert rows(page) == before
+    page.evaluate(HIDE, False)
+    arrives(page, last)
+    assert rows(page) == rows(stand(page.context.new_page(), shop))
+
+
+def test_the_past_is_drawn_too_and_live_goes_on(page: Page, shop: System) -> None:
+    stand(page, shop)
+    page.locator("#tail tbody tr").nth(8).locator("a.pos").click()
+    expect(page.locator("html")).to_have_attribute("data-mode", "past")
+    at = int(page.locator("#tail tbody tr").first.get_attribute("data-row") or 0)
+    expect(page.locator("#needle")).to_have_attribute("aria-valuenow", str(at))
+    last = send(shop, "Later")
+    page.wait_for_timeout(600)
+    assert rows(page)[0].startswith(f"{at} ")
+    page.locator('#dock [data-act="live"]').click()
+    arrives(page, last)
+    arrives(page, send(shop, "Latest"))
+
+
+def test_it_says_that_the_network_is_gone_and_comes_back(
+    page: Page, shop: System, server: Evdebug, proxy: Proxy, expected_errors: list[str]
+) -> None:
+    expected_errors += LOST
+    stand(page, shop, base=proxy.url)
+    arrives(page, send(shop, "Before"))
+    banner = page.locator("#banner")
+
+    proxy.cut(refuse=True)
+    expect(banner).to_contain_text("Connection lost")
+    send(shop, *["Meanwhile"] * 30)
+    proxy.heal()
+    arrives(page, send(shop, "Healed"))
+    expect(banner).to_contain_text("Back")
+
+    proxy.stall()
+    last = send(shop, *["Stalled"] * 5)
+    expect(banner).to_contain_text("Connection lost", timeout=OUTAGE_MS)
+    proxy.heal()
+    arrives(page, last)
+
+    server.kill()
+    expect(banner).to_contain_text("Connection lost")
+    server.start()
+    arrives(page, send(shop, "Restarted"))
+    assert rows(page) == rows(stand(page.context.new_page(), shop))
