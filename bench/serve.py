@@ -18,6 +18,7 @@ HEADERS = [
     (b"content-length", str(len(ANSWER)).encode()),
 ]
 APPLICATIONS = {
+    "fanout": "bench.fanout:application",
     "noop": "bench.serve:noop",
     "orm": "bench.orm:application",
     "evdebug": "evdebug.asgi:application",

@@ -78,7 +78,9 @@ function trouble(text) {
 
 /** Begin to follow, once it is known whether the page is live. */
 export function begin() {
-  line = keep(address, { heard, lost, back: () => {} });
+  // Once every script of the page has said what it wants.
+  const start = () => { line = keep(address, { heard, lost, back: () => {} }); };
+  if (document.readyState === "complete") start(); else addEventListener("DOMContentLoaded", start);
   // Going live begins with a look at where the edge is by now.
   document.body.addEventListener("settled", () => state.live && !state.edge && look());
   document.addEventListener("click", (e) => e.target.closest?.('[data-act="retry"]') && line.again());

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def team(new_server: Servers, redis_broker: Redis) -> Iterator[tuple[System, Sys
         redis_broker.start()  # others want it too
 
 
-def page(system: System, **query: object) -> dict[str, object]:
+def page(system: System, **query: Any) -> dict[str, Any]:
     """Return the first frame of the page's socket that tells of Redis as it is."""
     with socket(system, f"/ws/{system.slug}/live", **query) as opened:
         return frame(opened)
