@@ -46,14 +46,15 @@ def run(bench: Bench) -> Section:
 def _cost(
     bench: Bench, section: Section, system: System, usual: tuple[int, int], many: int
 ) -> None:
-    seconds, delays = bench.scaled(10, 2), []
+    seconds = bench.scaled(10, 2)
+    delays: list[float] = []
 
     def ours() -> float:
         with _events(system):
             told = _sockets(
                 system, f"/ws/{system.slug}/live?after=0&tail=", many, seconds, answers=1
             )
-        delays.append(told["p99"])
+        delays.append(float(told["p99"]))
         return _per_message(told)
 
     def theirs() -> float:
@@ -67,7 +68,7 @@ def _cost(
 
 
 def _per_message(told: dict[str, Any]) -> float:
-    return 1e6 * float(told["seconds"]) / max(1, told["messages"])
+    return 1e6 * float(told["seconds"]) / max(1, int(told["messages"]))
 
 
 def _idle(section: Section, system: System, many: int) -> None:
