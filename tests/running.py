@@ -198,6 +198,11 @@ class System:
         """GET `/api/v1/SLUG/…` and return status and answer."""
         return self._ask(f"/api/v1/{self.slug}/{path}", key=key or self.read_key)
 
+    def post(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        """POST to `/api/v1/SLUG/…` with the key that may write; return status and answer."""
+        sent = json.dumps(body).encode()
+        return self._ask(f"/api/v1/{self.slug}/{path}", key=self.write_key, body=sent)
+
     def _ask(self, path: str, *, key: str, body: bytes | None = None) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         request = Request(self.server.url + path, data=body, headers=headers)

@@ -19,13 +19,14 @@ from playwright.sync_api import Dialog, Page, expect
 from apps.pages.nav import PAGES
 from tests.browser import trading
 from tests.running import Evdebug, System
+from tests.services import wait_for
 
 NARROW = {"width": 768, "height": 900}
 SERIOUS = {"serious", "critical"}
 # Beside the navigation: by what leads there.
 BESIDE = [
     "/{}/events?event=5&at=300", "/{}/events?at=100&q=typ:x", "/{}/bookmarks", "/{}/events/saved",
-    "/account", "/keyboard", "/nothing/here",
+    "/{}/sources?add=kafka", "/account", "/keyboard", "/nothing/here",
 ]  # fmt: skip
 EXPECTED = ["status of 404", "status of 422"]
 STRAY = """() => [...document.querySelectorAll('body *')].filter(e => {
@@ -50,9 +51,22 @@ def addresses(*more: str) -> list[Any]:
     return [*pages(), *(pytest.param(each, marks=pytest.mark.slow) for each in (*BESIDE, *more))]
 
 
+def sandbox(made: System, name: str) -> None:
+    """Make a sandbox that has run, so that there is a page below that of sandboxes."""
+    recipe = {"name": name, "base": 3, "until": 20, "edits": [{"op": "skip", "position": 5}]}
+    status, answer = made.post("sandboxes", recipe)
+    assert status == 201, answer
+    status, run = made.post(f"sandboxes/{answer['id']}/runs", {})
+    assert status == 202, run
+    where = f"sandboxes/{answer['id']}/runs/{run['id']}"
+    wait_for(lambda: made.get(where)[1]["status"] in ("finished", "failed"), "the run to end")
+
+
 @pytest.fixture(scope="module")
 def shop(server: Evdebug) -> System:
-    return trading.system(server)
+    made = trading.system(server)
+    sandbox(made, "without the second")
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +196,7 @@ def evil(server: Evdebug) -> System:
         told = {"event": {"id": text, "source": text}, "subscriber": text, "attempt": 1}
         failed = told | {"outcome": "failed", "error": LONG + text}
         trading.send(made, [failed, told | {"outcome": "handled", "attempt": 2}], "/v1/deliveries")
+    sandbox(made, MARKUP)
     return made
 
 
