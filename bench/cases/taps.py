@@ -8,10 +8,12 @@ from statistics import median
 
 from bench.harness import Bench, Section, interleaved, limit, ratio, say
 from tests import brokers
+from tests.kafka import Kafka
 from tests.services import Missing
 
 # bus: how many events, the least ratio to a bare reader, the least events a second
 GOALS = {
+    "kafka": (100_000, 0.25, 25_000),
     "redis": (100_000, 0.25, 25_000),
     "nats": (60_000, 0.25, 12_000),
     "rabbitmq": (40_000, 0.5, 8_000),
@@ -19,6 +21,7 @@ GOALS = {
     "mqtt": (20_000, 0.5, 5_000),
 }
 BROKERS: dict[str, type[brokers.Broker]] = {
+    "kafka": Kafka,
     "redis": brokers.Redis,
     "nats": brokers.Nats,
     "rabbitmq": brokers.RabbitMQ,
@@ -52,7 +55,7 @@ def _url(bench: Bench, bus: str) -> Iterator[str]:
         yield bench.postgresql.make_database("outbox")
         return
     with brokers.started(BROKERS[bus]) as broker:
-        yield broker.url
+        yield broker.bootstrap if isinstance(broker, Kafka) else broker.url
 
 
 def _measure(

@@ -14,6 +14,8 @@ import amqp
 import nats
 import psycopg
 import redis
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 from nats.js.api import AckPolicy, ConsumerConfig
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -45,6 +47,7 @@ def run(*, bus: str, side: str, url: str, count: int) -> dict[str, Any]:
 
 
 SETTINGS = {
+    "kafka": {"topics": "bench", "groups": "none"},
     "redis": {"streams": "bench"},
     "nats": {"stream": "bench"},
     "rabbitmq": {"exchanges": "bench"},
@@ -58,7 +61,8 @@ def tap(bus: str, url: str, count: int) -> Callable[[], None]:
     database.migrate()
     line = create_system("bench")
     PREPARE[bus](url)
-    made = taps.add(line, f"bench{time.time_ns()}", bus, {"url": url} | SETTINGS[bus], by=CONSOLE)
+    address = {"servers" if bus == "kafka" else "url": url}
+    made = taps.add(line, f"bench{time.time_ns()}", bus, address | SETTINGS[bus], by=CONSOLE)
     settings = taps.settings_of(made)
     form = taps.form(made.system, made.name, settings)
     connector: Connector = taps.connector(made, settings)
@@ -82,6 +86,40 @@ def bare(bus: str, url: str, count: int) -> Callable[[], None]:
     """Return what reads `count` messages, and acknowledges them where the bus wants it."""
     PREPARE[bus](url)
     return BARE[bus](url, count)
+
+
+def _kafka_topic(url: str) -> None:
+    admin = AdminClient({"bootstrap.servers": url})
+    if "bench" in admin.list_topics(timeout=30).topics:
+        admin.delete_topics(["bench"])["bench"].result(30)
+        while "bench" in admin.list_topics(timeout=30).topics:
+            time.sleep(0.1)
+    admin.create_topics([NewTopic("bench", 1, 1)])["bench"].result(30)
+
+
+def _kafka(url: str, bodies: list[bytes]) -> None:
+    producer = Producer(
+        {"bootstrap.servers": url, "queue.buffering.max.messages": len(bodies) + 1, "linger.ms": 20}
+    )
+    for body in bodies:
+        producer.produce("bench", body, partition=0)
+    assert producer.flush(120) == 0
+
+
+def _kafka_bare(url: str, count: int) -> Callable[[], None]:
+    consumer = Consumer({"bootstrap.servers": url, "group.id": "bare", "enable.auto.commit": False})
+    consumer.assign([TopicPartition("bench", 0, 0)])
+
+    def work() -> None:
+        left = count
+        while left:
+            found = [m for m in consumer.consume(1000, 1) if not m.error()]
+            if found:
+                consumer.commit(found[-1], asynchronous=False)
+            left -= len(found)
+        consumer.close()
+
+    return work
 
 
 def _redis_emptied(url: str) -> None:
@@ -250,6 +288,7 @@ def _postgresql_bare(url: str, count: int) -> Callable[[], None]:
 
 
 PREPARE: dict[str, Callable[[str], None]] = {
+    "kafka": _kafka_topic,
     "redis": _redis_emptied,
     "nats": lambda url: asyncio.run(_nats_stream(url)),
     "rabbitmq": _rabbitmq_exchange,
@@ -257,6 +296,7 @@ PREPARE: dict[str, Callable[[str], None]] = {
     "postgresql": _postgresql_table,
 }
 PUBLISH: dict[str, Callable[[str, list[bytes]], None]] = {
+    "kafka": _kafka,
     "redis": _redis,
     "nats": lambda url, bodies: asyncio.run(_nats(url, bodies)),
     "rabbitmq": _rabbitmq,
@@ -264,6 +304,7 @@ PUBLISH: dict[str, Callable[[str, list[bytes]], None]] = {
     "postgresql": _postgresql,
 }
 BARE: dict[str, Callable[[str, int], Callable[[], None]]] = {
+    "kafka": _kafka_bare,
     "redis": _redis_bare,
     "nats": lambda url, count: lambda: asyncio.run(_nats_read(url, count)),
     "rabbitmq": _rabbitmq_bare,
