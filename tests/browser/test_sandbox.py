@@ -11,6 +11,7 @@ from urllib.request import Request, urlopen
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.test_every_page import looked_at
 from tests.conftest import Servers
 from tests.running import Evdebug
 from tests.sandbox.history import story_lines
@@ -79,6 +80,9 @@ def test_what_if_not(page: Page, system: str) -> None:
     expect(lanes.locator(".ln-new")).to_contain_text("StockReleased")
     expect(page.locator(".sb-recipe")).to_contain_text("Skip delivery 2 of OrderPlaced")
     expect(page.locator(".sb-recipe")).to_contain_text("acquire/capture")
+
+    wrong = looked_at(page)
+    assert not wrong, "\n".join(wrong)
 
     page.get_by_role("link", name="stock-SKU7", exact=True).click()
     expect(page.locator("#entity h2").first).to_have_text("stock-SKU7")

@@ -1,0 +1,135 @@
+"""Runs, comparisons and forks, timed: the shop's past in a database of its own."""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.steps import database
+
+EVENTS, ENTITIES = 10_000, 1_000
+SCRIPT = Path(__file__).with_name("redux.cjs")
+PACKAGES = ("@redux-devtools/instrument@3.0.0", "redux@5.0.1")
+
+
+def run(*, minutes: int, pairs: int, log_events: int) -> dict[str, Any]:
+    """Return the seconds of each part and what it came to."""
+    database.migrate()
+    return {"replay": _replay(minutes), "compare": _compare(pairs), "fork": _fork(log_events),
+            "toggle": _toggle()}  # fmt: skip
+
+
+def _replay(minutes: int) -> dict[str, float]:
+    from django.conf import settings
+
+    from apps.eventlog.commands.append import append
+    from apps.eventlog.commands.systems import create_system
+    from apps.eventlog.queries import log
+    from apps.sandbox.commands import forks, jobs
+    from tests.sandbox.history import NOW, envelopes, shop_log
+
+    settings.CODE = ("examples.shop.services",)
+    line = create_system("replayed")
+    made = envelopes(shop_log(minutes))
+    for start in range(0, len(made), 5000):
+        append(line, made[start : start + 5000], now=NOW)
+    line = log.line("replayed")
+    run = forks.start(line, forks.create(line, base=0, until=len(made)))
+    claimed = jobs.claim(run.pk)
+    assert claimed is not None
+    begun = time.perf_counter()
+    done = jobs.work(claimed)
+    took = time.perf_counter() - begun
+    assert done.status == "finished" and (done.result or {})["same"], done.error
+    return {"entries": len(made), "seconds": took, "ran": done.ran_ms / 1000}
+
+
+def _compare(count: int) -> dict[str, float]:
+    from apps.sandbox.compare import Entry, compare
+
+    def side(shift: int) -> list[Entry]:
+        return [
+            Entry(n + shift, f"id-{n}", "/s", f"T{n % 9}", f"stream-{n % 900}",
+                  n - 1 + shift if n % 3 else None, ("x", n // 2 if shift and n % 997 == 0 else n))
+            for n in range(1, count + 1) if not (shift and n % 1009 == 0)
+        ]  # fmt: skip
+
+    recorded, made = side(0), side(7)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    begun = time.perf_counter()
+    found = compare(recorded, made)
+    took = time.perf_counter() - begun
+    assert found.missing and found.changed and not found.new
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return {"seconds": took, "mib": grown / 1024}
+
+
+def _fork(count: int) -> float:
+    from apps.eventlog.commands.append import append
+    from apps.eventlog.commands.systems import create_system, fork
+    from apps.eventlog.envelope import Envelope
+    from apps.eventlog.models import Event
+    from apps.eventlog.queries import log
+
+    line = create_system("long")
+    for start in range(0, count, 10_000):
+        append(line, [
+            Envelope(type="T", id=f"{n}", source="/s", stream=f"s-{n % 999}", data=b'{"a":1}')
+            for n in range(start, min(count, start + 10_000))
+        ])  # fmt: skip
+    line = log.line("long")
+    stored = Event.objects.count()
+    begun = time.perf_counter()
+    made = fork(line, base=count // 2)
+    log.read(made, after=count // 2 - 50)
+    took = time.perf_counter() - begun
+    assert Event.objects.count() == stored
+    return took
+
+
+def _toggle() -> dict[str, Any]:
+    """Return the seconds of toggling an early edit of a history without handlers, from edit to end.
+
+    baseline  the same with @redux-devtools/instrument, [] where there is no npm
+    """
+    from apps.eventlog.envelope import Envelope
+    from apps.sandbox.edits import read
+    from apps.sandbox.plan import Plan
+    from tests.sandbox.history import Bench, recorded
+
+    log = tuple(recorded(
+        Envelope(type="Set", id=f"{n}", source="/s", stream=f"e-{n % ENTITIES}", time=n,
+                 data=json.dumps({"n": n, f"f{n % 7}": n}).encode())
+        for n in range(EVENTS)
+    ))  # fmt: skip
+    ours = []
+    for on in (True, False):
+        edits = read([{"op": "skip", "position": 4, "on": on}])
+        bench = Bench(log, plan=Plan(edits), services={})
+        begun = time.perf_counter()
+        for _ in bench.engine.run():
+            pass
+        bench.states("e-3")
+        ours.append(time.perf_counter() - begun)
+    return {"ours": ours, "baseline": _redux(), "events": EVENTS}
+
+
+def _redux() -> list[float]:
+    if not (shutil.which("npm") and shutil.which("node")):
+        return []
+    with tempfile.TemporaryDirectory(prefix="evdebug-redux-") as folder:
+        command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", folder, *PACKAGES]
+        subprocess.run(command, capture_output=True, timeout=300, check=True)
+        shutil.copy(SCRIPT, folder)
+        told = subprocess.run(
+            ["node", SCRIPT.name, str(EVENTS), str(ENTITIES)], cwd=folder, capture_output=True,
+            timeout=600, check=True,
+        )  # fmt: skip
+    seconds: list[float] = json.loads(told.stdout)["seconds"]
+    return seconds
