@@ -33,7 +33,7 @@ def run(bench: Bench) -> Section:
         "sandbox",
         f"{replay['entries']:,} entries of the shop replayed with its handlers in their confined "
         f"child, compared and kept; two runs of {pairs:,} events compared; a fork in the middle of "
-        f"{log_events:,} events opened. Toggling is one of 10,000 events of 1,000 entities, from the switch to the "
-        "states, beside `@redux-devtools/instrument` on the same history.",
+        f"{log_events:,} events opened. Toggling is one of 10,000 events of 1,000 entities, from "
+        "the switch to the states, beside `@redux-devtools/instrument` on the same history.",
         rows,
     )

@@ -46,7 +46,8 @@ def _replay(minutes: int) -> dict[str, float]:
     begun = time.perf_counter()
     done = jobs.work(claimed)
     took = time.perf_counter() - begun
-    assert done.status == "finished" and (done.result or {})["same"], done.error
+    assert done.status == "finished", done.error
+    assert (done.result or {})["same"]
     return {"entries": len(made), "seconds": took, "ran": done.ran_ms / 1000}
 
 
@@ -65,7 +66,9 @@ def _compare(count: int) -> dict[str, float]:
     begun = time.perf_counter()
     found = compare(recorded, made)
     took = time.perf_counter() - begun
-    assert found.missing and found.changed and not found.new
+    assert found.missing
+    assert found.changed
+    assert not found.new
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     return {"seconds": took, "mib": grown / 1024}
 
