@@ -92,7 +92,7 @@ class Counters:
                 self._deliver(second, position, time, lane, cause, data, causes)
             elif lane.kind == "progress":
                 self._progress(lane, data)
-            else:
+            elif lane.kind != "span":
                 second.events[number] += 1
                 self._remember(position, number, time // SECOND)
 

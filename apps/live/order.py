@@ -22,7 +22,7 @@ def hops(
     seen = dict.fromkeys(lane.service for lane in lanes.values())
     for position, number, _, cause, _ in ticks:
         lane = lanes.get(number)
-        if lane is None or lane.kind in ("delivery", "progress"):
+        if lane is None or lane.kind in ("delivery", "progress", "span"):
             continue
         of[position] = lane.service
         if cause is None:

@@ -11,7 +11,7 @@ from apps.live.counters import MOST, SECOND, WINDOW, Counters, Lane, Route
 from apps.live.diagram import VIEWS, draw, pace
 from apps.live.flow import flow, percentile
 
-PLACED, PAID, TOLD, FAILED, ANSWER, BEHIND = range(1, 7)
+PLACED, PAID, TOLD, FAILED, ANSWER, BEHIND, SPAN = range(1, 8)
 LANES = {
     PLACED: Lane("event", "OrderPlaced", "web", "orders"),
     PAID: Lane("event", "OrderPaid", "payments", "shop"),
@@ -19,6 +19,7 @@ LANES = {
     FAILED: Lane("delivery", "failed", "payments", ""),
     ANSWER: Lane("response", "acquire", "payments", ""),
     BEHIND: Lane("progress", "progress", "audit", "orders"),
+    SPAN: Lane("span", "SELECT", "payments", ""),
 }
 T0 = 1_800_000_000 * SECOND
 TO_PAYMENTS = Route("orders", "payments")
@@ -51,6 +52,12 @@ def test_rates_are_those_of_the_last_ten_seconds(feed: Feed) -> None:
     assert placed == ("web", "orders", "OrderPlaced", 10.0)
     assert flow(feed.counters, now=T0 + 34 * SECOND).types() == {"OrderPlaced": pytest.approx(5.0)}
     assert flow(feed.counters, now=T0 + 50 * SECOND).rate == 0
+
+
+def test_what_a_service_did_on_the_way_is_no_event(feed: Feed) -> None:
+    feed.add(PLACED, at=0)
+    feed.add(SPAN, at=1)
+    assert set(flow(feed.counters).types()) == {"OrderPlaced"}
 
 
 def test_a_log_that_has_just_begun_is_not_averaged_over_time_before_it(feed: Feed) -> None:
