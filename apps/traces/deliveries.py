@@ -41,6 +41,11 @@ class Delivery(NamedTuple):
     group: str = ""  # of consumers, where a service listens in several
 
     @property
+    def is_known(self) -> bool:
+        """Whether somebody told of it: its subscriber, a span or the bus."""
+        return self.evidence != INFERRED and self.evidence != NONE
+
+    @property
     def took(self) -> int | None:
         """How long it was in hand, µs."""
         if self.started is None or self.finished is None:

@@ -166,6 +166,6 @@ def span(
     times = [moved(e, behind) for e in tree.events.values()]
     for deliveries in delivered.values():
         for d in deliveries:
-            if d.evidence == "reported" and d.latest is not None:
+            if d.is_known and d.latest is not None:
                 times.append(d.latest + behind.get(service(d.subscriber), 0))
     return (min(times), max(times)) if times else (0, 0)

@@ -87,7 +87,7 @@ def _moments(delivered: Mapping[int, Sequence[Delivery]], steps: Mapping[int, St
             found.append(step.received)
     for deliveries in delivered.values():
         for d in deliveries:
-            if d.evidence == "reported":
+            if d.is_known:
                 found += [t for t in (d.started, d.latest) if t is not None]
     return found
 
@@ -118,7 +118,7 @@ class _Maker:
         for position, deliveries in self.delivered.items():
             handled: dict[str, int] = {}
             for d in deliveries:
-                if d.outcome == "handled" and d.evidence == "reported":
+                if d.outcome == "handled" and d.is_known:
                     name = service(d.subscriber)
                     handled[name] = handled.get(name, 0) + 1
                     if handled[name] > 1:

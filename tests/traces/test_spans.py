@@ -86,6 +86,7 @@ def test_one_event_with_all_its_consumers_whatever_arrives_first(seed: int) -> N
     view = traces.find(line, f"{1:032x}", upto=line.head)
     assert view is not None
     text = "\n".join(lines_of(view.tree, view.delivered, view.steps, view.problems))
+    assert view.duration == 74_000  # until mail has handled it
     assert "  · bank SELECT card 5\u00a0ms" in text
     assert "  → stock failed (span): sold out" in text
     for which in (*(f"{n:032x}" for n in (1, 2, 3, 4)), context(1, 2), context(4, 9)):
