@@ -43,9 +43,14 @@ def _fernet(secret: str) -> Fernet:
     return Fernet(urlsafe_b64encode(key_for(secret, "tap settings")))
 
 
+def is_hidden(setting: Setting) -> bool:
+    """Return whether a setting is never shown; of an address only its password is not."""
+    return setting.secret and setting.kind != "url"
+
+
 def shown(known: Iterable[Setting], settings: Mapping[str, str]) -> dict[str, str]:
     """Return settings as they may be shown: no secret, and no password in an address."""
-    secret = {s.name for s in known if s.secret}
+    secret = {s.name for s in known if is_hidden(s)}
     return {
         name: HIDDEN if name in secret and value else without_password(value)
         for name, value in settings.items()
@@ -63,7 +68,7 @@ def secrets_in(known: Iterable[Setting], settings: Mapping[str, str]) -> list[st
     found: set[str] = set()
     for setting in known:
         value = settings.get(setting.name, "")
-        if setting.secret:
+        if is_hidden(setting):
             found.add(value)
         elif setting.kind == "url" and "://" in value:
             written = (urlsplit(value).password if "@" in value else "") or ""
@@ -81,6 +86,6 @@ def kept(
         before = old.get(name, "")
         if merged.get(name) and merged[name] == shown([setting], {name: before}).get(name):
             merged[name] = before
-        if setting.secret and not merged.get(name) and before:
+        if is_hidden(setting) and not merged.get(name) and before:
             merged[name] = before
     return merged
