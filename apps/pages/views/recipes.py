@@ -49,10 +49,14 @@ def _service(fork: Fork, name: str, source: str) -> dict[str, Any]:
 
 
 def draft(request: HttpRequest, frame: Frame, fork: Fork) -> dict[str, Any]:
-    """Return the form of an edit that is being made, filled with what is there now."""
-    op = request.GET.get("op", "")
+    """Return the form of an edit that is being made, filled with what is there, or was typed."""
+    op = request.POST.get("op", "") or request.GET.get("op", "")
     if op not in recipes.OPS:
         return {"draft": None}
+    if request.method == "POST":
+        typed = {name: request.POST.get(name, "")[:80] for name in ("position", "after", "ms")}
+        text = request.POST.get("event" if op == "insert" else "data", "")[:LENGTH]
+        return {"draft": {"op": op, "text": text, "entry": True, **typed}}
     position = whole(request.GET.get("p", ""))
     entry = log.event(log.line(frame.slug), position) if position else None
     text = ""
@@ -61,7 +65,8 @@ def draft(request: HttpRequest, frame: Frame, fork: Fork) -> dict[str, Any]:
             text = msgspec.json.format(msgspec.json.encode(entry.value()), indent=2).decode()
         except Undecodable:
             text = ""
-    return {"draft": {"op": op, "position": position, "text": text[:LENGTH], "entry": entry}}
+    made = {"op": op, "position": position, "text": text[:LENGTH], "entry": entry, "ms": "2000"}
+    return {"draft": made | {"after": position or fork.base if op == "insert" else ""}}
 
 
 def changed(request: HttpRequest, line: Line, fork: Fork) -> None:
