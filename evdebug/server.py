@@ -108,9 +108,15 @@ class EdgeServer(Server):  # type: ignore[misc]
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         """Pass on what an application says; a socket's `send` waits for a client that is behind."""
-        await super().handle_reply(protocol, message)
-        if isinstance(protocol, Socket):
-            await protocol.drained()
+        if not isinstance(protocol, Socket):
+            await super().handle_reply(protocol, message)
+            return
+        if message["type"] == "websocket.send" and protocol.state == Socket.STATE_OPEN:
+            text = message.get("text")
+            protocol.serverSend(message["bytes"] if text is None else text, binary=text is None)
+        else:
+            await super().handle_reply(protocol, message)
+        await protocol.drained()
 
     def run_whole(self, request: Whole) -> None:
         """Start the application of a request that took the short way."""

@@ -84,7 +84,7 @@ class Room:
         self._begun: dict[str, int] = {}  # query -> after which position its rows are held
         self._texts: dict[Any, str] = {}
         self._trouble = ""
-        self._turn: asyncio.Future[None] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
         self._new = asyncio.Event()
         self._painted = 0.0
@@ -111,9 +111,9 @@ class Room:
 
     async def turned(self) -> None:
         """Return once there is another frame."""
-        if self._turn is None or self._turn.done():
-            self._turn = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._turn)
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter
 
     async def _run(self) -> None:
         while self.seats:
@@ -173,8 +173,10 @@ class Room:
         self.number += 1
         self._texts.clear()
         self._begun = {query: at for query, at in self._begun.items() if query in self._rows}
-        if self._turn is not None and not self._turn.done():
-            self._turn.set_result(None)
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():  # or whoever waited has gone
+                waiter.set_result(None)
 
     def text_for(self, seat: Seat) -> str:
         """Return the frame for a seat, which then has it. Those with the same needs share one."""

@@ -14,7 +14,7 @@ from apps.live.queries.counting import caught_up
 from apps.live.queries.watching import news, relay
 from apps.pages.queries import live as drawing
 
-WINDOW = 8  # frames a page may leave unanswered
+WINDOW = 16  # frames a page may leave unanswered
 PATIENCE_S = 60  # for an answer; a page that draws nothing for so long connects again
 
 rooms: dict[int, Room] = {}
