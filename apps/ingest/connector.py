@@ -212,7 +212,12 @@ class Surroundings:
 
 
 class Connector(Protocol):
-    """One bus with one set of settings. Making one checks them and does not connect."""
+    """One bus with one set of settings. Making one checks them and does not connect.
+
+    Beside what is below, a connector may have `observes = False` where its bus shows nothing of
+    subscribers, so that offsets need not be remembered; `pushed = True` where records come to a
+    door; and `armed(cursor)`, words on a costly recording that ends by itself.
+    """
 
     bus: ClassVar[str]  # the word in `--bus`
     title: ClassVar[str]  # for people

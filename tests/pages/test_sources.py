@@ -207,3 +207,15 @@ def test_another_systems_things_are_not_there(
     assert stranger.post("/other/sources/tap/logs", {"do": "stop"}).status_code == 404
     stranger.post("/other/sources/quarantine", {"reject": number, "do": "discard"})
     assert Reject.objects.count() == 1
+
+
+def test_a_costly_recording_says_how_long_and_how_much(admin: Client, shop: Log) -> None:
+    fields = {"bus": "rabbitmq", "name": "rabbit", "do": "draft", "set.firehose": "10",
+              "set.url": "amqp://guest:guest@127.0.0.1:1/",
+              "set.management": "http://guest:guest@127.0.0.1:1"}  # fmt: skip
+    assert admin.post(PAGE, fields).status_code == 302
+    words = text(admin.get(f"{PAGE}?tap=rabbit"))
+    assert "armed for 10 more min" in words
+    assert "55 to 84 %" in words
+    Tap.objects.update(cursor='{"firehose":"1"}')
+    assert "is off again" in text(admin.get(f"{PAGE}?tap=rabbit"))

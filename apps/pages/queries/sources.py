@@ -59,6 +59,7 @@ class Detail(NamedTuple):
     sign_look: str
     lanes: list[tuple[str, str]]
     can_rewind: bool
+    armed: str  # a costly recording under way, and for how long
 
 
 class Quarantined(NamedTuple):
@@ -138,18 +139,21 @@ def detail(line: Line, name: str) -> Detail | None:
     if tap is None:
         return None
     shown: Mapping[str, str] = {}
-    promise, can_rewind = None, False
+    promise, can_rewind, armed = None, False, ""
     try:
         made = buses.connector_class(tap.bus)
         settings = tapping.settings_of(tap)
         shown = vault.shown(made.settings, settings)
-        promise = tapping.connector(tap, settings).guarantee()
+        connector = tapping.connector(tap, settings)
+        promise = connector.guarantee()
+        if hasattr(connector, "armed"):
+            armed = str(connector.armed(tapping.cursor_of(tap)))
         can_rewind = any(s.name == "start" for s in made.settings)
     except BadSettings:
         pass
     sign, look = LEVELS[promise.level] if promise else ("", "off")
     lanes = sorted(tapping.cursor_of(tap).items())[:SHOWN]
-    return Detail(_source(tap), shown, promise, sign, look, lanes, can_rewind)
+    return Detail(_source(tap), shown, promise, sign, look, lanes, can_rewind, armed)
 
 
 def quarantine(line: Line) -> tuple[list[Quarantined], int]:
