@@ -16,7 +16,7 @@ from django.utils import timezone
 from apps.eventlog.commands.append import append
 from apps.eventlog.places import Line
 from apps.eventlog.queries import log
-from apps.sandbox.commands import control, forks, jobs
+from apps.sandbox.commands import control, forks, jobs, selfcheck
 from apps.sandbox.errors import BadRecipe, NotNow
 from apps.sandbox.models import Run
 from tests.sandbox.history import NOW, envelopes, shop_log
@@ -97,6 +97,20 @@ def test_what_was_cancelled_stays_so(begun: Line) -> None:
     assert jobs.claim(run.pk) is None
     with pytest.raises(NotNow):
         control.do(run, "resume")
+
+
+def test_a_wish_is_heard_while_it_is_checked_that_nothing_changes_by_itself(
+    begun: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selfcheck, "BEAT_S", 0)
+    fork = forks.create(begun, base=0, edits=[{"op": "skip", "position": 500}])
+    run = forks.start(begun, fork)
+    claimed = jobs.claim(run.pk)
+    assert claimed is not None
+    Run.objects.filter(pk=run.pk).update(want="cancel")
+
+    assert jobs.work(claimed).status == "cancelled"
+    assert log.line_of(run.timeline).head == 0
 
 
 def test_pausing_what_is_queued(begun: Line) -> None:

@@ -78,7 +78,11 @@ def work(run: Run) -> Run:
 def _work(run: Run) -> None:
     line = log.line_of(run.timeline)
     with prepare(run, journal(run), beat=lambda: renew(run)) as prepared:
-        prepared.self_check = self_check(prepared, beat=lambda: renew(run))
+        try:
+            prepared.self_check = self_check(prepared, beat=lambda: _asked(run))
+        except _Paused as paused:
+            _end(run, paused.status, "")
+            return
         engine = prepared.engine
         writer = _Writer(run, line, prepared)
         pace = Pace(run.options)
@@ -138,15 +142,20 @@ def renew(run: Run) -> str:
 def _heed(run: Run, pace: Pace, time_us: int | None) -> None:
     """Do what a person wants of the run, and wait where it goes at a pace."""
     while True:
-        want = renew(run)
-        if want == "cancel":
-            raise _Paused("cancelled")
-        if want == "pause":
-            raise _Paused("paused")
+        _asked(run)
         left = pace.left(time_us)
         if left <= 0:
             return
         time.sleep(min(left, 0.5))
+
+
+def _asked(run: Run) -> None:
+    """Keep the lease, unless a person wants the run to rest or end."""
+    want = renew(run)
+    if want == "cancel":
+        raise _Paused("cancelled")
+    if want == "pause":
+        raise _Paused("paused")
 
 
 def _end(run: Run, status: str, error: str, wanted: dict[str, Any] | None = None) -> None:

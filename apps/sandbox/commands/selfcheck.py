@@ -16,7 +16,7 @@ from apps.sandbox.queries.code import RECORDED, Hosts
 from apps.sandbox.recording import service_of
 
 KEPT = 20  # differences that are kept with their places
-BEAT_S = 5.0
+BEAT_S = 1.0
 
 
 def self_check(prepared: Prepared, *, beat: Callable[[], Any]) -> dict[str, Any] | None:
