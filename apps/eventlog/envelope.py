@@ -141,8 +141,8 @@ def moment(us: int) -> datetime:
 
 def isoformat(us: int) -> str:
     """Return microseconds since 1970 as RFC 3339 UTC: milliseconds, or microseconds if needed."""
-    text = moment(us).strftime("%Y-%m-%dT%H:%M:%S.%f").rjust(26, "0")
-    return (text[:-3] if us % 1000 == 0 else text) + "Z"
+    digits = "microseconds" if us % 1000 else "milliseconds"
+    return moment(us).isoformat(timespec=digits)[:-6] + "Z"
 
 
 def jsonable(event: Recorded) -> dict[str, Any]:
