@@ -17,7 +17,7 @@ from apps.eventlog.queries import log
 from apps.projections import answers, exact
 from apps.projections.diff import jsonable
 from apps.projections.errors import UnknownProjection, UnknownStream
-from apps.projections.queries import finding, states
+from apps.projections.queries import finding, histories, states
 
 router = Router(tags=["state"])
 
@@ -35,7 +35,7 @@ FROM = _Query("", alias="from", description="A position or time; the beginning w
 TO = _Query("", description="A position or time; the head without it.")
 FIELD = _Query("", description="A JSON pointer such as /available; without it the whole state.")
 AFTER = _Query(0, ge=0, description="Only changes after this position: the `next` of a page.")
-LIMIT = _Query(states.HISTORY, ge=1, description=f"At most {states.HISTORY_MOST}.")
+LIMIT = _Query(histories.PAGE, ge=1, description=f"At most {histories.MOST}.")
 
 
 class Search(Schema):
@@ -146,7 +146,7 @@ def history(
     except ValueError as error:
         raise HttpError(422, f"field: {error}") from error
     with _found():
-        found = states.history(
+        found = histories.history(
             line, stream, field=field, after=after, limit=limit, upto=_moment(line, "at", at),
             projection=projection,
         )  # fmt: skip

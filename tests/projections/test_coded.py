@@ -19,7 +19,8 @@ from apps.access.commands.keys import create_key
 from apps.projections.errors import BrokenCode, UnknownProjection
 from apps.projections.models import Snapshot
 from apps.projections.queries import coded, sources
-from apps.projections.queries.states import diff, history, state_at
+from apps.projections.queries.histories import history
+from apps.projections.queries.states import diff, state_at
 from apps.projections.runner import Runner, Stopped
 from tests.conftest import Log
 from tests.factories import envelope

@@ -16,7 +16,8 @@ from apps.projections.models import Snapshot
 from apps.projections.queries import snapshots as keeping
 from apps.projections.queries.entities import entities
 from apps.projections.queries.finding import find
-from apps.projections.queries.states import history, state_at
+from apps.projections.queries.histories import history
+from apps.projections.queries.states import state_at
 from tests.conftest import Log
 from tests.factories import envelope
 

@@ -17,7 +17,8 @@ from apps.projections.commands.rebuild import drop_snapshots
 from apps.projections.errors import UnknownProjection, UnknownStream
 from apps.projections.exact import MISSING
 from apps.projections.models import Snapshot
-from apps.projections.queries.states import diff, history, state_at
+from apps.projections.queries.histories import history
+from apps.projections.queries.states import diff, state_at
 from tests.conftest import Log
 from tests.factories import delivery, envelope
 

@@ -17,7 +17,8 @@ from apps.projections import blame, typed
 from apps.projections.commands.codes import keep_code, retire_code
 from apps.projections.errors import BadCode, UnknownProjection
 from apps.projections.queries import sources
-from apps.projections.queries.states import diff, history, state_at
+from apps.projections.queries.histories import history
+from apps.projections.queries.states import diff, state_at
 from evdebug.sdk.events import Event
 from tests.conftest import Log
 from tests.factories import envelope

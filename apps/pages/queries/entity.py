@@ -17,7 +17,8 @@ from apps.pages.words import clock, duration, place, visible
 from apps.projections import exact
 from apps.projections.diff import Change, changes
 from apps.projections.exact import MISSING
-from apps.projections.queries.states import State, state_at, stream_number, walk
+from apps.projections.queries.histories import walk
+from apps.projections.queries.states import State, state_at, stream_number
 
 BACK, AHEAD = 13, 3  # columns of the history strip before and after the playhead
 PLAIN = ("version", "revision", "seq", "sequence")  # numbers that only count

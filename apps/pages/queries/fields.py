@@ -12,7 +12,8 @@ from apps.pages.queries.entity import visible_lines
 from apps.projections import blame, exact
 from apps.projections.exact import MISSING
 from apps.projections.queries import coded
-from apps.projections.queries.states import State, state_at, stream_number, walk
+from apps.projections.queries.histories import walk
+from apps.projections.queries.states import State, state_at, stream_number
 
 FIELD_AHEAD = 500  # events looked at for the next change of a field
 

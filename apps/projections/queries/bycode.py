@@ -12,8 +12,9 @@ from apps.eventlog.queries import streams as streaming
 from apps.projections.errors import BadExpression
 from apps.projections.expression import Expression
 from apps.projections.queries import scanning, sources
+from apps.projections.queries.histories import walk
 from apps.projections.queries.scanning import COSTLY, Moment
-from apps.projections.queries.states import read, walk
+from apps.projections.queries.states import read
 from evdebug.sdk.registry import fits
 
 

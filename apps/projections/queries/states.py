@@ -1,16 +1,15 @@
-"""The state of a stream at any moment, how it came about, and what that cost to find out."""
+"""The state of a stream at any moment, and what that cost to find out."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from apps.eventlog.envelope import Undecodable
 from apps.eventlog.places import Line
-from apps.eventlog.queries import facts, log
+from apps.eventlog.queries import facts
 from apps.projections import blame, exact, merge, packing
 from apps.projections.diff import Change, changes
 from apps.projections.errors import UnknownProjection, UnknownStream
@@ -25,8 +24,6 @@ COMPACTED = (
     "The events up to here were compacted, and what they said is gone. The first state that was"
     " kept is that of #{}."
 )
-HISTORY = 1000  # changes on a page of a history, by default
-HISTORY_MOST = 5000
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -63,16 +60,6 @@ class State(msgspec.Struct, frozen=True):
         return self.state is not MISSING and self.state is not None
 
 
-class Step(NamedTuple):
-    """A state after one event."""
-
-    position: int
-    log_time: int
-    lane: int
-    state: Any
-    data: bytes | None
-
-
 def state_at(
     line: Line, stream: str, *, at: int | None = None, projection: str = "", marks: bool = False
 ) -> State:
@@ -86,7 +73,7 @@ def state_at(
     if projection not in ("", MERGE):
         return _by_code(line, stream, moment, projection, marks, begun)
     number = stream_number(line, stream)
-    fold = _Fold(line, number, moment, marks=marks)
+    fold = Fold(line, number, moment, marks=marks)
     fold.run()
     if not fold.last and not exists(line, number):
         raise UnknownStream(line.slug, stream)
@@ -148,7 +135,7 @@ def exists(line: Line, number: int) -> bool:
     return bool(facts.last_places(line, [number], upto=line.head))
 
 
-class _Fold:
+class Fold:
     """One fold of one stream, from the nearest snapshot to a moment."""
 
     def __init__(self, line: Line, stream: int, upto: int, *, marks: bool) -> None:
@@ -231,97 +218,8 @@ def read(data: bytes | None, content_type: str) -> tuple[Any, str]:
         return MISSING, f"its data was left out: {error}."
 
 
-def walk(
-    line: Line, stream: str, *, after: int = 0, upto: int, projection: str = ""
-) -> Iterator[Step]:
-    """Yield the state after each event with after < position <= upto; the first is what was before.
-
-    The first step has the position of the last event up to `after`, 0 for none.
-    """
-    if projection not in ("", MERGE):
-        yield from _walk_code(line, stream, after, upto, projection)
-        return
-    number = stream_number(line, stream)
-    start = _Fold(line, number, after, marks=False)
-    if after > 0:
-        start.run()
-    else:
-        start.state, start.last = MISSING, 0
-    state = start.state
-    yield Step(start.last, 0, 0, state, None)
-    for page in facts.of_streams(line, [number], after=after, upto=upto):
-        lanes = facts.lanes(line, {fact.lane for fact in page})
-        bases = snapshots.bases(line, FINGERPRINT, page)
-        for fact in page:
-            lane = lanes[fact.lane]
-            if lane.kind == "event":
-                state = merge.apply(state, read(fact.data, lane.content_type)[0])
-                if fact.data is None and fact.position in bases:
-                    state = bases[fact.position].state
-                yield Step(fact.position, fact.log_time, fact.lane, state, fact.data)
-
-
-def _walk_code(line: Line, stream: str, after: int, upto: int, projection: str) -> Iterator[Step]:
-    fold = code_fold(line, stream, after, projection)
-    fold.upto = upto
-    before, last, told = fold.state, fold.last, False
-    if fold.skip_erased():
-        yield Step(last, 0, 0, before, None)
-        yield Step(fold.last, log.time_at(line, fold.last) or 0, 0, fold.state, None)
-        before, last, told = fold.state, fold.last, True
-    for position, state in fold.run():
-        if position > after:
-            if not told:
-                yield Step(last, 0, 0, before, None)
-                told = True
-            yield Step(position, log.time_at(line, position) or 0, 0, state, None)
-        before, last = state, position
-    if not told:
-        yield Step(last, 0, 0, before, None)
-
-
 def diff(line: Line, stream: str, *, before: int, after: int, projection: str = "") -> list[Change]:
     """Return what changed in a stream's state between two positions, either way round."""
     a = state_at(line, stream, at=before, projection=projection)
     b = state_at(line, stream, at=after, projection=projection)
     return changes(a.state, b.state)
-
-
-class Entry(NamedTuple):
-    """One change of a field: what it was from this event on. MISSING: it was not there."""
-
-    position: int
-    log_time: int
-    value: Any
-
-
-class History(NamedTuple):
-    """Changes of a field in order. `next` goes on as `after`, None after the last."""
-
-    entries: list[Entry]
-    next: int | None
-
-
-def history(
-    line: Line, stream: str, *, field: str = "", after: int = 0, upto: int | None = None,
-    limit: int = HISTORY, projection: str = "",
-) -> History:  # fmt: skip
-    """Return one entry per change of what a JSON pointer leads to.
-
-    raises  UnknownStream; ValueError for a field that is no pointer
-    """
-    limit = max(1, min(limit, HISTORY_MOST))
-    upto = line.head if upto is None else min(upto, line.head)
-    steps = walk(line, stream, after=max(0, after), upto=upto, projection=projection)
-    value = exact.at(next(steps).state, field)
-    found: list[Entry] = []
-    for step in steps:
-        now = exact.at(step.state, field)
-        if not exact.same(now, value):
-            if len(found) == limit:
-                return History(found, found[-1].position)
-            found.append(Entry(step.position, step.log_time, now))
-            value = now
-    if not found and not exists(line, stream_number(line, stream)):
-        raise UnknownStream(line.slug, stream)
-    return History(found, None)
