@@ -173,6 +173,8 @@ VARIABLES = (
              "Most sockets one person or key may have open in a process."),
     Variable("EVDEBUG_SANDBOX_EVENTS", "200000", COUNT, _count,
              "Most entries of the log one run of a sandbox replays."),
+    Variable("EVDEBUG_FIND_WAIT_MS", "400", "a whole number of milliseconds, 0 or more", _limit,
+             "How long a page waits for a search before it shows how far that is."),
     Variable("EVDEBUG_SESSION_DAYS", "14", COUNT, _count, "Days a sign-in lasts."),
     Variable("EVDEBUG_IDLE_HOURS", "72", COUNT, _count,
              "Hours after which a sign-in nobody uses ends."),

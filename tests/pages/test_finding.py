@@ -9,7 +9,6 @@ import pytest
 from django.test import Client
 
 from apps.access.models import User
-from apps.pages.views import finding
 from apps.projections.commands import searches
 from apps.projections.models import Search
 from tests.conftest import Log
@@ -29,11 +28,10 @@ def stock(shop: Log) -> Log:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def impatient(monkeypatch: pytest.MonkeyPatch, settings: Any) -> list[int]:
     """Have every search go on behind the page; returns the searches that were rung for."""
     rung: list[int] = []
-    monkeypatch.setattr(finding, "PATIENCE_S", -1)
-    monkeypatch.setattr("apps.projections.queries.scanning.TELL_S", 0)
+    settings.FIND_WAIT_MS = 0
     monkeypatch.setattr(searches, "ring", lambda kept: rung.append(kept.pk))
     return rung
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -20,7 +21,6 @@ from apps.projections.commands import searches
 from apps.projections.errors import BrokenCode, UnknownProjection, UnknownStream
 from apps.projections.queries import finding, states
 
-PATIENCE_S = 0.4  # a search that takes longer goes on behind the page
 HOW = (
     ("scan", "Scan this entity"), ("bisect", "Bisect this entity"),
     ("category", "Scan its category"), ("all", "Scan every entity"),
@@ -35,13 +35,9 @@ def find(request: HttpRequest, frame: Frame) -> HttpResponse:
     how, projection = request.GET.get("how", "scan"), request.GET.get("projection", "")[:200]
     where = {"all": "*", "category": f"{stream.partition('-')[0]}-*"}.get(how, stream)
     context: dict[str, Any] = {"expr": text, "how": how, "found": None, "error": ""}
-    deadline = time.perf_counter() + PATIENCE_S
     try:
-        found = finding.find(
-            frame.line, where, text, upto=frame.at.position, bisect=how == "bisect",
-            projection=projection, tell=lambda checked, at: time.perf_counter() < deadline,
-        )  # fmt: skip
-        if found.complete:
+        found = _at_once(frame, where, text, bisect=how == "bisect", projection=projection)
+        if found is not None:
             context |= _result(frame, found.position, text) | {"found": found}
             context["steps"] = _steps(found)
         else:
@@ -54,6 +50,21 @@ def find(request: HttpRequest, frame: Frame) -> HttpResponse:
         context["error"] = str(error)
         context["column"] = getattr(error, "column", None)
     return _shown(request, frame, stream, context)
+
+
+def _at_once(
+    frame: Frame, where: str, text: str, *, bisect: bool, projection: str
+) -> finding.Found | None:
+    """Return what a quick search finds, None for one that is to go on behind the page."""
+    wait_s = settings.FIND_WAIT_MS / 1000
+    if not bisect and not wait_s:
+        return None
+    deadline = time.perf_counter() + wait_s
+    found = finding.find(
+        frame.line, where, text, upto=frame.at.position, bisect=bisect, projection=projection,
+        tell=lambda checked, at: time.perf_counter() < deadline,
+    )  # fmt: skip
+    return found if found.complete else None
 
 
 @require_GET
