@@ -137,7 +137,7 @@ def _columns(shown: Sequence[str], flow: Flow) -> list[float]:
         longest[each.service] = max(longest[each.service], len(each.type))
     weights = [1.25 if longest[name] > WIDE else 1.0 for name in shown]
     if weights:
-        weights[-1] += 0.4  # what it publishes is written at its right
+        weights[-1] += 0.6  # what it publishes is written at its right
     total, before = sum(weights), 0.0
     centres = []
     for weight in weights:
