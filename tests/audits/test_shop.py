@@ -1,4 +1,4 @@
-"""The shop's planted anomaly: on the Live page within a minute of its past, and its start a link."""
+"""The shop's planted anomaly: on the Live page within a minute, and its start is a link."""
 
 from __future__ import annotations
 
