@@ -33,6 +33,7 @@ ROOM = 1 << 17  # for headers and subjects
 LOOK_S = 2.0  # between two looks at the consumers
 TELL_S = 5.0
 LANE = "stream"
+OURS = "evdebug, listening"  # how consumers of taps are told from those of services
 WATCHED = 1000  # consumers of a stream
 
 Info = dict[str, Any]
@@ -121,7 +122,7 @@ class Stream:
         config = policy | {
             "ack_policy": "none", "replay_policy": "instant", "mem_storage": True,
             "num_replicas": 1, "inactive_threshold": EXPIRES_S * 1_000_000_000,
-            "description": "evdebug, listening",
+            "description": OURS,
         }  # fmt: skip
         made = self._wire.ask(
             f"$JS.API.CONSUMER.CREATE.{self._name}", {"stream_name": self._name, "config": config}
@@ -279,7 +280,8 @@ class Stream:
 
     def _look(self, *, begin: bool = False) -> list[Info]:
         """Return the consumers that are watched, and begin to follow the new ones."""
-        infos = [i for i in self._list() if self._is_watched(i["name"])][:WATCHED]
+        others = [i for i in self._list() if i["config"].get("description") != OURS]
+        infos = [i for i in others if self._is_watched(i["name"])][:WATCHED]
         for info in infos:
             name, floor = info["name"], info["ack_floor"]["stream_seq"]
             if info["config"].get("ack_policy") == "all" and self._tells_all(info):
