@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
+from django.db import connections
 from django.test import Client
 from django.urls import path
 
@@ -17,7 +19,7 @@ from apps.access.actor import CONSOLE
 from apps.access.commands.keys import create_key, revoke_key
 from apps.access.commands.people import create_user, remove_member, set_active, set_role
 from apps.access.models import User
-from apps.access.queries import keys, sockets
+from apps.access.queries import keys, sockets, visitors
 from apps.access.queries.sockets import Closed, Socket, everyone, guarded
 from apps.eventlog.commands.systems import create_system
 from apps.eventlog.places import Line
@@ -71,6 +73,14 @@ def _alone() -> Iterator[None]:
     keys.forget()
     yield
     assert len(everyone) == 0
+    together = threading.Barrier(4)  # the threads that judged: a database in use cannot be dropped
+
+    def close() -> None:
+        together.wait(30)
+        connections.close_all()
+
+    for closing in [visitors._asking.submit(close) for _ in range(4)]:
+        closing.result(60)
 
 
 def of(client: Client, origin: str = SITE, host: str = "testserver") -> list[tuple[bytes, bytes]]:
