@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import SyncToAsync, sync_to_async
 from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
 from django.db import connections
@@ -81,6 +81,7 @@ def _alone() -> Iterator[None]:
 
     for closing in [visitors._asking.submit(close) for _ in range(4)]:
         closing.result(60)
+    SyncToAsync.single_thread_executor.submit(connections.close_all).result(60)
 
 
 def of(client: Client, origin: str = SITE, host: str = "testserver") -> list[tuple[bytes, bytes]]:
