@@ -154,8 +154,14 @@ GIST = ("status", "state", "phase", "step", "stage", "name", "title")
 AMOUNTS = ("available", "balance", "due", "total", "amount", "quantity", "qty", "count")
 
 
-def gist(state: Any) -> tuple[str, bool]:
-    """Return a state in a few words, and whether they look wrong: ("−1 available", True)."""
+def gist(state: Any, field: str = "") -> tuple[str, bool]:
+    """Return a state in a few words, and whether they look wrong: ("−1 available", True).
+
+    field  what is asked for; said before all else where the state has it
+    """
+    if field and isinstance(state, dict) and number(state.get(field)):
+        value = state[field]
+        return f"{scalar(value).text[:24]} {visible(field[:20])}", value < 0
     if state is MISSING:
         return "not there", False
     if state is None:
@@ -173,6 +179,14 @@ def gist(state: Any) -> tuple[str, bool]:
         if isinstance(state.get(name), str):
             return visible(state[name][:40]), False
     return f"{len(state)} fields", False
+
+
+def amount(state: Any, field: str = "") -> Any:
+    """Return the number a state is put in order by: that of a field, else the one `gist` says."""
+    if not isinstance(state, dict):
+        return state if number(state) and not field else None
+    names = (field,) if field else (*AMOUNTS, *state)
+    return next((state[name] for name in names if number(state.get(name))), None)
 
 
 def number(value: Any) -> bool:

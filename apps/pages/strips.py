@@ -9,6 +9,7 @@ from apps.pages.blamed import number, scalar
 from apps.projections.exact import MISSING
 
 TOP, HEIGHT = 22.0, 62.0  # px the line may use
+MARGIN = 1.5  # percent beside the first and the last dot
 BANDS = 120
 
 
@@ -24,8 +25,11 @@ class Point(NamedTuple):
     negative: bool
 
 
-def points(values: Sequence[Any]) -> tuple[list[Point], str]:
-    """Return a column for each value and the height of zero, "" where zero is out of sight."""
+def points(values: Sequence[Any], times: Sequence[int] | None = None) -> tuple[list[Point], str]:
+    """Return a column for each value and the height of zero, "" where zero is out of sight.
+
+    times  have each dot stand where its time is, rather than all as far from each other
+    """
     numeric = [float(v) if number(v) else None for v in values]
     known = [v for v in numeric if v is not None]
     low, high = (min([*known, 0.0]), max([*known, 0.0])) if known else (0.0, 1.0)
@@ -33,12 +37,17 @@ def points(values: Sequence[Any]) -> tuple[list[Point], str]:
         low, high = min(known), max(known)
     span = (high - low) or 1.0
     width = 100 / max(1, len(values))
+    lefts = [n * width for n in range(len(values) + 1)]
+    middles = [(n + 0.5) * width for n in range(len(values))]
+    if times:
+        middles = _scaled(times)
+        lefts = [*middles, 100.0]
     ys = [TOP + HEIGHT / 2 if v is None else TOP + (high - v) / span * HEIGHT for v in numeric]
     drawn = [
         Point(
-            f"{(n + 0.5) * width:.3f}%",
-            f"{n * width:.3f}%",
-            f"{(n + 1) * width:.3f}%",
+            f"{middles[n]:.3f}%",
+            f"{lefts[n]:.3f}%",
+            f"{lefts[n + 1]:.3f}%",
             f"{ys[n]:.1f}",
             f"{ys[n + 1]:.1f}" if n + 1 < len(ys) and known else "",
             said(value),
@@ -48,6 +57,12 @@ def points(values: Sequence[Any]) -> tuple[list[Point], str]:
     ]
     zero = f"{TOP + high / span * HEIGHT:.1f}" if known and low < 0 < high else ""
     return drawn, zero
+
+
+def _scaled(times: Sequence[int]) -> list[float]:
+    """Return where times are from the first to the last, in percent, with room for the dots."""
+    span = max(1, times[-1] - times[0])
+    return [MARGIN + (100 - 2 * MARGIN) * (time - times[0]) / span for time in times]
 
 
 def said(value: Any) -> str:

@@ -137,3 +137,29 @@ def test_changed_code_is_seen_at_the_next_look(
         for child in sources._runners.values():
             child.close()
         sources._runners.clear()
+
+
+def test_the_list_counts_and_puts_values_in_order(shop: Log, client: Client) -> None:
+    for n, value in enumerate((5, -2, 9)):
+        shop.append(envelope(stream=f"stock-{n}", data={"available": value, "sku": "x"}))
+    shop.append(envelope(stream="stock-3", data={"available": 1}))
+    shop.append(envelope(stream="stock-3", data=b"null"))
+
+    def listed(**query: str) -> list[str]:
+        page = part(client, "entities", stream="stock-0", **query).content.decode()
+        assert "3 · 1 deleted" in page
+        return re.findall(r'class="ell"><bdi>(stock-\d)', page)
+
+    assert listed(order="low") == ["stock-1", "stock-0", "stock-2"]
+    assert listed(order="high", f="available > -9") == ["stock-2", "stock-0", "stock-1"]
+    assert b"Nothing has a state" not in client.get("/shop/state", follow=True).content
+
+
+def test_a_history_to_scale(shop: Log, client: Client) -> None:
+    for time, n in ((0, 3), (1_000_000, 2), (10_000_000, 1)):
+        shop.append(envelope(stream="a", data={"n": n}, time=1_778_000_000_000_000 + time))
+    page = part(client, "entity", stream="a", strip="time").content.decode()
+    dots = [float(x) for x in re.findall(r'<circle class="hs-o[^"]*" cx="([\d.]+)%', page)]
+    assert dots == [1.5, 11.2, 98.5]
+    assert "strip=time" in page
+    assert 'class="hs-e' not in page.replace("hs-ends", "")

@@ -7,7 +7,7 @@ import pytest
 
 from apps.projections.errors import BadExpression
 from apps.projections.queries.batches import states_at
-from apps.projections.queries.entities import entities, what_changed
+from apps.projections.queries.entities import begun, entities, field_of, what_changed
 from apps.projections.queries.states import state_at
 from tests.conftest import Log
 from tests.factories import envelope
@@ -107,3 +107,30 @@ def test_a_category_stands_for_its_states(many: Log) -> None:
     some = entities(many.line, at=2500, text=f"{category}.n >= 2490")
     assert some.entities
     assert {e.category for e in some.entities} == {category}
+
+
+def test_what_was_deleted_is_counted_and_not_listed(log: Log) -> None:
+    for stream, data in (("a", {"n": 1}), ("b", {"n": 2}), ("b", b"null")):
+        log.add(stream=stream, data=data)
+    assert [e.stream for e in entities(log.line, at=2).entities] == ["b", "a"]
+    found = entities(log.line, at=3)
+    assert ([e.stream for e in found.entities], found.deleted) == (["a"], 1)
+    assert entities(log.line, at=3, limit=1).entities == found.entities
+    assert [e.stream for e in entities(log.line, at=3, deleted=True).entities] == ["b", "a"]
+    assert (begun(log.line, at=1), begun(log.line, at=3)) == (1, 2)
+
+
+def test_entities_in_order_of_a_value(many: Log) -> None:
+    found = entities(many.line, at=900, key=lambda state: -state["n"], limit=10)
+    expected = sorted((e.state["n"] for e in entities(many.line, at=900).entities), reverse=True)
+    assert [e.state["n"] for e in found.entities] == expected[:10]
+    assert not found.complete
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [("available < 0", "available"), ("stock.available < 0", "available"), ("stock-", ""),
+     ("0 < due", "due"), ("", "")],
+)  # fmt: skip
+def test_the_field_a_filter_speaks_of(text: str, field: str) -> None:
+    assert field_of(text) == field

@@ -277,6 +277,15 @@ def counted(line: Line, *, after: int, upto: int) -> Touched:
     return Touched(int(streams), int(begun))
 
 
+def few(line: Line, most: int) -> bool:
+    """Return whether the system has at most so many streams."""
+    ((count,),) = store.fetch(
+        "SELECT count(*) FROM (SELECT 1 FROM eventlog_stream WHERE system_id = %s LIMIT %s) s",
+        [line.system, most + 1],
+    )
+    return bool(count <= most)
+
+
 def endings(line: Line, *, after: int, upto: int) -> list[int]:
     """Return the streams whose last event between two positions may have ended them.
 

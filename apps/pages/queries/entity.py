@@ -64,6 +64,7 @@ class Entity:
     pointer: str
     columns: list[Column] = field(default_factory=list)
     zero: str = ""
+    times: tuple[str, ...] = ()  # first and last of a strip to scale, none of one by events
     ink: str = ""
 
     @property
@@ -72,10 +73,14 @@ class Entity:
         return (self.last.revision or 0) + 1 if self.last else 0
 
 
-def entity(line: Line, stream: str, *, at: int, pointer: str = "", projection: str = "") -> Entity:
+def entity(
+    line: Line, stream: str, *, at: int, pointer: str = "", projection: str = "",
+    scaled: bool = False,
+) -> Entity:  # fmt: skip
     """Return an entity as of a position; UnknownStream where the line never has it.
 
     projection  how its events become a state; merged without one
+    scaled   draw the history by time, rather than event beside event
     pointer  the JSON pointer whose history is drawn; the number that changed last without one
     """
     found = state_at(line, stream, at=at, projection=projection, marks=True)
@@ -105,7 +110,7 @@ def entity(line: Line, stream: str, *, at: int, pointer: str = "", projection: s
         following=_beside(line, number, at, ahead=1),
         pointer=pointer or _telling(found),
     )
-    _strip(line, shown, number, at)
+    _strip(line, shown, number, at, scaled)
     return shown
 
 
@@ -160,7 +165,7 @@ def _short(name: str, stream: str) -> str:
     return rest if rest and name.lower().startswith(category.lower()) else name
 
 
-def _strip(line: Line, shown: Entity, number: int, at: int) -> None:
+def _strip(line: Line, shown: Entity, number: int, at: int, scaled: bool) -> None:
     rows = facts.around(line, number, at, back=BACK, ahead=AHEAD, upto=line.head)
     strings = facts.lanes(line, {lane for _, lane, _ in rows})
     rows = [row for row in rows if strings[row[1]].kind == "event"]
@@ -173,7 +178,12 @@ def _strip(line: Line, shown: Entity, number: int, at: int) -> None:
     )  # fmt: skip
     for step in steps:
         values[step.position] = exact.at(step.state, shown.pointer)
-    drawn, shown.zero = strips.points([values.get(p, MISSING) for p, _, _ in rows])
+    drawn, shown.zero = strips.points(
+        [values.get(p, MISSING) for p, _, _ in rows],
+        [time for _, _, time in rows] if scaled else None,
+    )
+    if scaled:
+        shown.times = clock(rows[0][2])[:8], clock(rows[-1][2])[:8]
     known = cast(line.system)
     shown.ink = known.of(strings[rows[0][1]].source).ink
     for (position, lane, time), point in zip(rows, drawn, strict=True):

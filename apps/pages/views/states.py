@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -35,14 +36,14 @@ TABS = (
     ("raw", "Raw"),
 )
 BOUND = 2000
-CARRIED = ("tab", "field", "a", "b", "what", "projection")  # parameters its links carry on
+CARRIED = ("tab", "field", "a", "b", "what", "projection", "strip")  # parameters its links carry on
 
 
 @require_GET
 @of_system
 def states(request: HttpRequest, frame: Frame) -> HttpResponse:
     """The page without an entity: it opens the one that changed last."""
-    found = listing.entities(frame.line, at=frame.at.position, limit=1).entities
+    found = listing.entities(frame.line, at=frame.at.position, limit=1, deleted=True).entities
     if found:
         address = reverse("pages:state", args=[frame.slug, found[0].stream])
         return HttpResponseRedirect(address + links.query(frame.params))
@@ -136,10 +137,7 @@ def _whole(frame: Frame, stream: str) -> HttpResponse:
 def basics(request: HttpRequest, frame: Frame, stream: str) -> dict[str, Any]:
     """Return what every part of the page needs."""
     tab = request.GET.get("tab", "")
-    more = {
-        name: request.GET.get(name, "")[:1024]
-        for name in ("tab", "field", "a", "b", "what", "projection")
-    }
+    more = {name: request.GET.get(name, "")[:1024] for name in CARRIED}
     more |= {"f": request.GET.get("f", "")[:BOUND], "order": request.GET.get("order", "")[:8]}
     params = frame.params | {name: [value] for name, value in more.items() if value}
     return {
@@ -153,13 +151,16 @@ def basics(request: HttpRequest, frame: Frame, stream: str) -> dict[str, Any]:
 def _entity(request: HttpRequest, frame: Frame, stream: str, tab: str) -> dict[str, Any]:
     field = request.GET.get("field", "")[:1024]
     pointer = field if field.startswith("/") else ""
+    scaled = request.GET.get("strip") == "time"
     projection, problem, at = request.GET.get("projection", "")[:200], "", frame.at.position
     try:
         try:
-            found = entity(frame.line, stream, at=at, pointer=pointer, projection=projection)
+            found = entity(
+                frame.line, stream, at=at, pointer=pointer, projection=projection, scaled=scaled
+            )
         except (UnknownProjection, BrokenCode) as error:  # what needs no code goes on
             problem = str(error)
-            found = entity(frame.line, stream, at=at, pointer=pointer)
+            found = entity(frame.line, stream, at=at, pointer=pointer, scaled=scaled)
     except UnknownStream as error:
         raise Http404(str(error)) from error
     shapes, wrong = sources.projections(frame.line)
@@ -208,24 +209,36 @@ def _compared(request: HttpRequest, frame: Frame, stream: str) -> dict[str, Any]
 
 def _listed(request: HttpRequest, frame: Frame) -> dict[str, Any]:
     """Return the entities at the playhead, in groups by category."""
-    text, by_name = request.GET.get("f", "")[:BOUND], request.GET.get("order") == "name"
+    text, order = request.GET.get("f", "")[:BOUND], request.GET.get("order", "")
+    asked = listing.field_of(text)
+    key = partial(_by_value, field=asked, sign=-1 if order == "high" else 1)
     try:
-        found = listing.entities(frame.line, at=frame.at.position, text=text, by_name=by_name)
+        found = listing.entities(
+            frame.line, at=frame.at.position, text=text, by_name=order == "name",
+            key=key if order in ("low", "high") else None,
+        )  # fmt: skip
     except QueryError as error:
         return {"groups": [], "filter_error": str(error)}
     times = {e.last: e for e in found.entities}
     log_times = {o.position: o.log_time for o in log.events_at(frame.line, times)}
     groups: dict[str, list[dict[str, Any]]] = {}
     for each in found.entities:
-        words, wrong = blamed.gist(each.state)
+        words, wrong = blamed.gist(each.state, asked)
         age = (frame.at.time or 0) - log_times.get(each.last, frame.at.time or 0)
         groups.setdefault(each.category, []).append({
             "stream": each.stream, "words": words, "wrong": wrong,
             "age": "now" if each.last == frame.at.position else duration(max(0, age)),
             "address": reverse("pages:state", args=[frame.slug, each.stream]),
         })  # fmt: skip
-    return {"groups": list(groups.items()), "complete": found.complete,
-            "shown": len(found.entities)}  # fmt: skip
+    begun = None if found.complete else listing.begun(frame.line, at=frame.at.position)
+    return {"groups": list(groups.items()), "complete": found.complete, "begun": begun,
+            "shown": len(found.entities), "deleted": found.deleted}  # fmt: skip
+
+
+def _by_value(state: Any, *, field: str, sign: int) -> tuple[bool, Any]:
+    """Return the place of a state in an order by value: those without the number come last."""
+    amount = blamed.amount(state, field)
+    return amount is None, 0 if amount is None else sign * amount
 
 
 def _watched(frame: Frame, *, rules: bool = False) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from apps.eventlog.places import Line
@@ -14,11 +15,13 @@ from apps.projections.exact import MISSING
 from apps.projections.expression import Expression
 from apps.projections.grammar import ExpressionError
 from apps.projections.queries.batches import states_at
-from apps.projections.queries.finding import read_expression
+from apps.projections.queries.finding import fields_of, read_expression
 from apps.projections.queries.states import state_at
 
 PAGE = 60
-LOOKED = 600  # entities whose state a filter looks at
+SPARE = 40  # looked at beside a page, in place of those that were deleted
+LOOKED = 600  # entities whose state a filter or an order by value looks at
+COUNTED = 20_000  # entities, at most, that are counted at a moment
 DIFFS = 50  # entities shown with what changed in them
 LOOKED_BACK = 20_000  # events from the later moment back that are looked at for those
 ENDED = 2000  # entities that may have ended whose end is looked at
@@ -36,10 +39,14 @@ class Entity(NamedTuple):
 
 
 class Entities(NamedTuple):
-    """Entities in order. `complete` is False when not all could be looked at."""
+    """Entities in order. `complete` is False when not all could be looked at.
+
+    deleted  how many of those looked at are left out because they were deleted
+    """
 
     entities: list[Entity]
     complete: bool
+    deleted: int = 0
 
 
 def entities(
@@ -50,17 +57,21 @@ def entities(
     by_name: bool = False,
     after: str = "",
     limit: int = PAGE,
+    key: Callable[[Any], Any] | None = None,
+    deleted: bool = False,
 ) -> Entities:
     """Return the entities at a moment, those changed last first or by name.
 
     text    a condition on their state (`available < 0`), or how their names begin
     after   by name: only names after this one
+    key     order them by this of their states instead
+    deleted have those, too, that were deleted by then
     raises  BadExpression
     """
     text = text.strip()
     expression = read_expression(text) if _CONDITION.search(text) else None
     prefix = "" if expression else text
-    most = LOOKED if expression else limit
+    most = LOOKED if expression or key else limit + SPARE
     if by_name or prefix:
         page = streaming.streams(line, at=at, prefix=prefix, after=after, limit=most)
         rows = [(s.stream, s.category, s.last) for s in page.streams]
@@ -70,15 +81,29 @@ def entities(
         names = facts.names(stream for stream, _ in recent)
         rows = [(*names[stream], last) for stream, last in recent if stream in names]
         complete = len(recent) < most
-    found = []
+    found, gone = [], 0
     states = states_at(line, [stream for stream, _, _ in rows], at=at)
     for stream, category, last in rows:
         state = states.get(stream, MISSING)
-        if expression is None or meets(expression, state, stream):
+        if state is None and not deleted:
+            gone += 1
+        elif expression is None or meets(expression, state, stream):
             found.append(Entity(stream, category, last, state))
-            if len(found) == limit:
-                return Entities(found, False)
-    return Entities(found, complete)
+    if key is not None:
+        found.sort(key=lambda each: key(each.state))
+    return Entities(found[:limit], complete and len(found) <= limit, gone)
+
+
+def begun(line: Line, *, at: int) -> int | None:
+    """Return how many entities began by a moment, None where they are too many to count."""
+    return facts.counted(line, after=0, upto=at).streams if facts.few(line, COUNTED) else None
+
+
+def field_of(text: str) -> str:
+    """Return the field a filter speaks of first, "" for none."""
+    if not _CONDITION.search(text):
+        return ""
+    return next(iter(fields_of(text) or re.findall(r"[A-Za-z_][A-Za-z0-9_]*", text)), "")
 
 
 def meets(expression: Expression, state: Any, stream: str) -> bool:
