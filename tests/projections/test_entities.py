@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from apps.projections.errors import BadExpression
+from apps.projections.queries import entities as listing
 from apps.projections.queries.batches import states_at
 from apps.projections.queries.entities import begun, entities, field_of, what_changed
 from apps.projections.queries.states import state_at
@@ -134,3 +135,15 @@ def test_entities_in_order_of_a_value(many: Log) -> None:
 )  # fmt: skip
 def test_the_field_a_filter_speaks_of(text: str, field: str) -> None:
     assert field_of(text) == field
+
+
+def test_a_condition_finds_what_changed_long_ago(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "LOOKED", 5)
+    for n in range(4):
+        log.add(stream=f"stock-{n}", data={"available": 1 - n})
+    for n in range(20):
+        log.add(stream=f"order-{n}", data={"status": "placed"})
+    for text in ("available < 0", "stock.available < 0"):
+        found = entities(log.line, at=24, text=text)
+        assert [e.stream for e in found.entities] == ["stock-3", "stock-2"]
+        assert (found.complete, found.looked) == (False, 9)

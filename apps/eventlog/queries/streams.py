@@ -185,6 +185,12 @@ def categories(line: Line, *, at: int | None = None) -> Categories:
     return found
 
 
+def category_names(line: Line) -> list[str]:
+    """Return the categories there ever are, those with the fewest streams first; at most 1000."""
+    counts = _at_most(line)
+    return sorted(counts, key=lambda name: (counts[name], name))
+
+
 def _at_most(line: Line) -> Counter[str]:
     """Count names by category, jumping from one category to the next."""
     counts: Counter[str] = Counter()

@@ -231,8 +231,11 @@ def _listed(request: HttpRequest, frame: Frame) -> dict[str, Any]:
             "address": reverse("pages:state", args=[frame.slug, each.stream]),
         })  # fmt: skip
     begun = None if found.complete else listing.begun(frame.line, at=frame.at.position)
-    return {"groups": list(groups.items()), "complete": found.complete, "begun": begun,
-            "shown": len(found.entities), "deleted": found.deleted}  # fmt: skip
+    return {
+        "groups": list(groups.items()), "complete": found.complete, "begun": begun,
+        "shown": len(found.entities), "deleted": found.deleted, "looked": found.looked,
+        "asked": asked,
+    }  # fmt: skip
 
 
 def _by_value(state: Any, *, field: str, sign: int) -> tuple[bool, Any]:

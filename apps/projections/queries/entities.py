@@ -21,6 +21,8 @@ from apps.projections.queries.states import state_at
 PAGE = 60
 SPARE = 40  # looked at beside a page, in place of those that were deleted
 LOOKED = 600  # entities whose state a filter or an order by value looks at
+KINDS = 50  # categories, at most, that are looked at for what a condition asks for
+SAMPLE = 3  # entities of each that are
 COUNTED = 20_000  # entities, at most, that are counted at a moment
 DIFFS = 50  # entities shown with what changed in them
 LOOKED_BACK = 20_000  # events from the later moment back that are looked at for those
@@ -42,11 +44,13 @@ class Entities(NamedTuple):
     """Entities in order. `complete` is False when not all could be looked at.
 
     deleted  how many of those looked at are left out because they were deleted
+    looked   at how many
     """
 
     entities: list[Entity]
     complete: bool
     deleted: int = 0
+    looked: int = 0
 
 
 def entities(
@@ -81,6 +85,8 @@ def entities(
         names = facts.names(stream for stream, _ in recent)
         rows = [(*names[stream], last) for stream, last in recent if stream in names]
         complete = len(recent) < most
+        if expression and not complete:
+            rows += _likely(line, expression, at, {stream for stream, _, _ in rows})
     found, gone = [], 0
     states = states_at(line, [stream for stream, _, _ in rows], at=at)
     for stream, category, last in rows:
@@ -91,7 +97,25 @@ def entities(
             found.append(Entity(stream, category, last, state))
     if key is not None:
         found.sort(key=lambda each: key(each.state))
-    return Entities(found[:limit], complete and len(found) <= limit, gone)
+    return Entities(found[:limit], complete and len(found) <= limit, gone, len(rows))
+
+
+def _likely(
+    line: Line, expression: Expression, at: int, known: set[str]
+) -> list[tuple[str, str, int]]:
+    """Return more entities to look at: those of categories that have what a condition asks for.
+
+    Whether one has is told by a few of its entities.
+    """
+    found: list[tuple[str, str, int]] = []
+    for category in streaming.category_names(line)[:KINDS]:
+        few = streaming.streams(line, at=at, category=category, limit=SAMPLE).streams
+        states = states_at(line, [each.stream for each in few], at=at).values()
+        own = {name for state in states if isinstance(state, dict) for name in state}
+        if expression.entities & (own | {category}):
+            page = streaming.streams(line, at=at, category=category, limit=LOOKED)
+            found += [(s.stream, s.category, s.last) for s in page.streams if s.stream not in known]
+    return sorted(found, key=lambda row: -row[2])[: 2 * LOOKED]
 
 
 def begun(line: Line, *, at: int) -> int | None:
