@@ -118,7 +118,10 @@ class Watch(models.Model):
 
     system = models.BigIntegerField()
     owner = models.BigIntegerField(help_text="Number of the person.")
-    stream = models.CharField(max_length=1024, blank=True)
+    stream = models.CharField(
+        max_length=1024, blank=True, help_text="One that ends with * stands for all that begin so."
+    )
+    projection = models.CharField(max_length=200, blank=True)
     expression = models.CharField(max_length=2000)
     must_hold = models.BooleanField(default=False, help_text="A rule: broken where it is false.")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -163,3 +163,16 @@ def test_a_history_to_scale(shop: Log, client: Client) -> None:
     assert dots == [1.5, 11.2, 98.5]
     assert "strip=time" in page
     assert 'class="hs-e' not in page.replace("hs-ends", "")
+
+
+def test_a_category_is_watched(shop: Log, client: Client) -> None:
+    for n, value in enumerate((5, -2)):
+        shop.append(envelope(stream=f"stock-{n}", data={"available": value}))
+    data = {"stream": "stock-0", "expr": "state.available >= 0", "rule": "1", "over": "category"}
+    headers = {"HX-Request": "true"}
+    page = client.post("/shop/states/watch", data, headers=headers).content.decode()
+    assert "stock-*" in page
+    assert "False of" in page
+    assert "/shop/state/stock-1" in page
+    refused = client.post("/shop/states/watch", data | {"expr": "state.available"}, headers=headers)
+    assert refused.status_code == 422

@@ -114,15 +114,23 @@ def watch(request: HttpRequest, frame: Frame) -> HttpResponse:
         else:
             add_watch(
                 frame.line, request.POST.get("expr", "")[: BOUND + 1], owner=frame.user_id or 0,
-                stream=stream, must_hold=bool(request.POST.get("rule")),
+                must_hold=bool(request.POST.get("rule")),
+                **_over(stream, request.POST.get("over", ""), request.POST.get("projection", "")),
             )  # fmt: skip
-    except (QueryError, UnknownStream) as error:
+    except (QueryError, UnknownStream, UnknownProjection, BrokenCode) as error:
         context = {"watch_error": str(error), "watch_text": request.POST.get("expr", "")[:BOUND]}
     if not is_part(request):
         return _whole(frame, stream)
     context |= basics(request, frame, stream) | _watched(frame)
     status = 422 if "watch_error" in context else 200
     return render(request, "projections/_watches.html", context, status=status)
+
+
+def _over(stream: str, over: str, projection: str) -> dict[str, str]:
+    """Return what a watch looks at: this entity, as it is shown, or all of its category."""
+    if over == "category":
+        return {"stream": f"{stream.partition('-')[0]}-*"}
+    return {"stream": stream, "projection": projection[:200]}
 
 
 def _whole(frame: Frame, stream: str) -> HttpResponse:
@@ -267,5 +275,6 @@ def _watched(frame: Frame, *, rules: bool = False) -> dict[str, Any]:
         path = next((f"/{n}" for n in finding.fields_of(seen.watch.expression)), "")
         first = next((s.position for s in seen.history if s.value is False), None)
         shown.append({"seen": seen, "drawn": drawn, "value": strips.said(seen.value), "path": path,
+                      "many": each.stream.endswith("*"),
                       "first_broken": first if each.must_hold else None})  # fmt: skip
     return {"watched": shown, "broken": [s for s in shown if s["seen"].broken], "window": window}

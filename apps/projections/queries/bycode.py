@@ -24,7 +24,7 @@ def scan_code(
 ) -> scanning.Hit:  # fmt: skip
     """Look at one entity by code, or at each stream it takes, up to what was found before it."""
     if stream and not stream.endswith("*"):
-        seen = _coded(line, stream, expression, after, upto, projection)
+        seen = coded_moments(line, stream, expression, after, upto, projection)
         return scanning.scan_moments(seen, expression, stream, tell)
     shape = sources.projection(line, projection).shape
     if shape.by != "stream":
@@ -36,7 +36,7 @@ def scan_code(
             end = best.position - 1 if best.position else upto
             if not fits(shape.streams, each.stream) or each.first > end:
                 continue
-            seen = _coded(line, each.stream, expression, after, end, projection)
+            seen = coded_moments(line, each.stream, expression, after, end, projection)
             hit = scanning.scan_moments(seen, expression, each.stream, tell)
             checked += hit.checked
             if not hit.complete:
@@ -47,7 +47,7 @@ def scan_code(
         low = page.next
 
 
-def _coded(
+def coded_moments(
     line: Line, stream: str, expression: Expression, after: int, upto: int, projection: str
 ) -> Iterator[Moment]:
     """Yield the moments of one entity by code; of other entities nothing is known there."""

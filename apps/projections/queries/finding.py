@@ -119,7 +119,7 @@ def _few(
     called = {number: name for name, number in numbers.items()}
     more = expression.roots & COSTLY
     states = {name: state_at(line, name, at=after).state if after else MISSING for name in names}
-    for fact, lane, data in _facts(line, list(called), after, upto):
+    for fact, lane, data in facts_of(line, list(called), after, upto):
         name = called[fact.stream]
         states[name] = merge.apply(states[name], data)
         asked = {
@@ -153,7 +153,7 @@ def _many(
     called: dict[int, str | None] = {}
     others: dict[str, Any] = {}
     more = expression.roots & COSTLY
-    for fact, lane, data in _facts(line, None, 0, upto):
+    for fact, lane, data in facts_of(line, None, 0, upto):
         if fact.stream not in called:
             name = facts.names([fact.stream])[fact.stream][0]
             wanted = name.startswith(prefix) or name in expression.entities
@@ -173,9 +173,10 @@ def _many(
             yield Moment(fact.position, known, fact.log_time, asked)
 
 
-def _facts(
+def facts_of(
     line: Line, streams: list[int] | None, after: int, upto: int
 ) -> Iterator[tuple[facts.Fact, Any, Any]]:
+    """Yield each event of some streams, or of all, with its lane and what it says to a merge."""
     if streams is None:
         pages = facts.all_streams(line, after=after, upto=upto)
     else:

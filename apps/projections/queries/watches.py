@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from apps.eventlog.places import Line
 from apps.eventlog.queries import log
-from apps.projections.errors import BadExpression, UnknownStream
+from apps.projections.errors import BadExpression, BrokenCode, UnknownProjection, UnknownStream
 from apps.projections.exact import MISSING, same
 from apps.projections.expression import Expression
 from apps.projections.grammar import ExpressionError
 from apps.projections.models import Watch
+from apps.projections.queries import grouped
+from apps.projections.queries.bycode import coded_moments
 from apps.projections.queries.finding import moments, read_expression
-from apps.projections.queries.states import state_at
+from apps.projections.queries.states import MERGE, state_at
 
+UNSEEN = (BadExpression, ExpressionError, UnknownStream, UnknownProjection, BrokenCode)
+NAMED = 3  # entities that break a watch over many, as it names them
 MOST = 30  # watches of one person in one system
 EVENTS = 3000  # looked at for the history of one watch
 
@@ -35,6 +39,7 @@ class Seen(NamedTuple):
     history: list[Stretch]
     error: str = ""
     complete: bool = True
+    broken_by: tuple[str, ...] = ()  # of many entities those it is false for now, a few of them
 
     @property
     def broken(self) -> bool:
@@ -57,15 +62,31 @@ def seen(line: Line, watch: Watch, *, at: int, start: int, end: int) -> Seen:
     try:
         expression = read_expression(watch.expression)
         stream = watch.stream or next(iter(expression.entities), "")
-        value = value_at(line, expression, stream, at)
-        history, complete = _history(line, expression, stream, start, end)
-    except (BadExpression, ExpressionError, UnknownStream) as error:
+        by = watch.projection
+        value = value_at(line, expression, stream, at, by)
+        history, complete = _history(line, expression, stream, start, end, by)
+        names = _broken_by(line, expression, stream, at) if value is False else ()
+    except UNSEEN as error:
         return Seen(watch, MISSING, [], str(error))
-    return Seen(watch, value, history, complete=complete)
+    return Seen(watch, value, history, complete=complete, broken_by=names)
 
 
-def value_at(line: Line, expression: Expression, stream: str, at: int) -> Any:
-    """Return what an expression is at a position."""
+def _broken_by(line: Line, expression: Expression, stream: str, at: int) -> tuple[str, ...]:
+    if not stream.endswith("*"):
+        return ()
+    found = grouped.verdict(line, expression, stream.removesuffix("*"), at=at)
+    return tuple(found.broken_by[:NAMED])
+
+
+def value_at(line: Line, expression: Expression, stream: str, at: int, projection: str = "") -> Any:
+    """Return what an expression is at a position; over many entities whether it holds for all."""
+    if stream.endswith("*"):
+        return grouped.verdict(line, expression, stream.removesuffix("*"), at=at).value
+    if projection not in ("", MERGE):
+        state = state_at(line, stream, at=at, projection=projection).state
+        if state is MISSING:
+            return MISSING
+        return expression.value(state=state, stream=stream, others={stream: state}, position=at)
     names = expression.entities | ({stream} if stream else set())
     states = {name: state_at(line, name, at=at).state for name in names}
     if not _begun(states):
@@ -81,22 +102,37 @@ def _begun(states: Mapping[str, Any]) -> bool:
 
 
 def _history(
-    line: Line, expression: Expression, stream: str, start: int, end: int
+    line: Line, expression: Expression, stream: str, start: int, end: int, projection: str
 ) -> tuple[list[Stretch], bool]:
     if not stream:
         return [], True
     begun = log.time_at(line, max(1, start)) or 0
-    value = value_at(line, expression, stream, start)
+    value = value_at(line, expression, stream, start, projection)
     found = [Stretch(start, begun, value)]
-    seen_moments = moments(line, stream, expression, after=start, upto=end)
-    for looked, moment in enumerate(seen_moments):
+    for looked, then in enumerate(_values(line, expression, stream, start, end, projection)):
         if looked == EVENTS:
             return found, False
-        now = expression.value(**moment.names)
-        if not same(now, value):
-            found.append(Stretch(moment.position, moment.log_time, now))
-            value = now
+        if not same(then.value, value):
+            found.append(then)
+            value = then.value
     return found, True
+
+
+def _values(
+    line: Line, expression: Expression, stream: str, after: int, upto: int, projection: str
+) -> Iterator[Stretch]:
+    """Yield what an expression is after each event that feeds what it speaks of."""
+    if stream.endswith("*"):
+        prefix = stream.removesuffix("*")
+        for then in grouped.verdicts(line, expression, prefix, after=after, upto=upto):
+            yield Stretch(then.position, then.log_time, then.value)
+        return
+    if projection in ("", MERGE):
+        found = moments(line, stream, expression, after=after, upto=upto)
+    else:
+        found = coded_moments(line, stream, expression, after, upto, projection)
+    for moment in found:
+        yield Stretch(moment.position, moment.log_time, expression.value(**moment.names))
 
 
 def broken_rules(line: Line, *, owner: int, start: int, end: int) -> list[tuple[int, int, str]]:

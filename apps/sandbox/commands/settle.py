@@ -200,8 +200,8 @@ def _rules(run: Run, original: Line, line: Line) -> list[dict[str, Any]]:
         try:
             expression = read_expression(each.expression)
             stream = each.stream or next(iter(expression.entities), "")
-            then = value_at(original, expression, stream, run.fork.until)
-            here = value_at(line, expression, stream, line.head)
+            then = value_at(original, expression, stream, run.fork.until, each.projection)
+            here = value_at(line, expression, stream, line.head, each.projection)
         except Exception as error:  # whatever is wrong with a rule is its own affair
             found.append({"rule": each.expression, "error": str(error)[:200]})
             continue
