@@ -168,6 +168,7 @@ def shops(server: Evdebug) -> set[int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.slow
 def test_the_demo_brings_a_shop_that_comes_and_goes_with_it(new_server: Servers) -> None:
     server = new_server("--demo", start=False)
     server.start()

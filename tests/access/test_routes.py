@@ -29,6 +29,9 @@ SYSTEM = "<slug:system>"
 STREAM = "<path:stream>"
 API = f"api/v1/{SYSTEM}"
 EVENT = f"{SYSTEM}/events/<int:position>"
+SANDBOXES = f"{API}/sandboxes"
+SANDBOX = f"{SANDBOXES}/<int:sandbox>"
+RUN = f"{SANDBOX}/runs/<int:run>"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 ALL = (200, 200, 200, 200)
@@ -40,6 +43,10 @@ EMPTY_FORM = (302, 422, 422, 404)  # let in, and told what is missing
 NOT_THEIRS = (302, 404, 404, 404)  # number 1 of whatever it is does not exist
 FINDING = (302, 403, 404, 404)  # a viewer may not mute one
 READERS = (401, 200, 200, 404)  # programs come there too: no sign-in page for them
+NOT_FOUND = (401, 404, 404, 404)
+MAKERS = (401, 403, 422, 404)  # for debuggers, who are told what is missing
+NOT_TO_MAKE = (302, 403, 404, 404)
+NO_MAKER = (401, 403, 404, 404)
 NOTHING = (404, 404, 404, 404)
 ADMINS = (302, 404, 422, 404)  # for an administrator alone: others are not told it is there
 
@@ -65,6 +72,14 @@ ROWS: list[tuple[str, str, str, tuple[int, int, int, int]]] = [
     ("GET", f"{API}/diff/{STREAM}", "/api/v1/shop/diff/order-1?from=0&to=1", READERS),
     ("GET", f"{API}/history/{STREAM}", "/api/v1/shop/history/order-1?field=/a", READERS),
     ("POST", f"{API}/find", "/api/v1/shop/find", (401, 422, 422, 404)),
+    ("GET", SANDBOXES, "/api/v1/shop/sandboxes", READERS),
+    ("POST", SANDBOXES, "/api/v1/shop/sandboxes", MAKERS),
+    ("GET", SANDBOX, "/api/v1/shop/sandboxes/999", NOT_FOUND),
+    ("POST", SANDBOX, "/api/v1/shop/sandboxes/999", NO_MAKER),
+    ("POST", f"{SANDBOX}/runs", "/api/v1/shop/sandboxes/999/runs", NO_MAKER),
+    ("GET", RUN, "/api/v1/shop/sandboxes/999/runs/1", NOT_FOUND),
+    ("POST", RUN, "/api/v1/shop/sandboxes/999/runs/1", NO_MAKER),
+    ("GET", f"{RUN}/comparison", "/api/v1/shop/sandboxes/999/runs/1/comparison", NOT_FOUND),
     ("GET", "signin", "/signin", (200, 302, 302, 302)),
     ("POST", "signin", "/signin", (422, 422, 422, 422)),
     ("GET", "signin/<str:token>", "/signin/unknown", (410, 302, 302, 302)),
@@ -120,6 +135,12 @@ ROWS: list[tuple[str, str, str, tuple[int, int, int, int]]] = [
         "/shop/sources/quarantine/999",
         NOT_THEIRS,
     ),
+    ("GET", f"{SYSTEM}/sandboxes", "/shop/sandboxes", MEMBERS),
+    ("POST", f"{SYSTEM}/sandboxes", "/shop/sandboxes", (302, 403, 422, 404)),
+    ("GET", f"{SYSTEM}/sandboxes/<int:number>", "/shop/sandboxes/999", NOT_THEIRS),
+    ("POST", f"{SYSTEM}/sandboxes/<int:number>/act", "/shop/sandboxes/999/act", NOT_TO_MAKE),
+    ("GET", f"{SYSTEM}/sandboxes/<int:number>/part", "/shop/sandboxes/999/part", NOT_THEIRS),
+    ("POST", f"{SYSTEM}/sandboxes/<int:number>/recipe", "/shop/sandboxes/999/recipe", NOT_TO_MAKE),
     ("GET", f"{SYSTEM}/bookmarks", "/shop/bookmarks", MEMBERS),
     ("POST", f"{SYSTEM}/bookmarks", "/shop/bookmarks", EMPTY_FORM),
     ("POST", f"{SYSTEM}/bookmarks/<int:number>", "/shop/bookmarks/999", NOT_THEIRS),
@@ -176,48 +197,43 @@ def test_each_gets_the_answer_they_should(
         assert answers[0]["Location"].startswith("/signin")
 
 
-@pytest.mark.parametrize(("route", "path"), PATHS.items())
-def test_a_method_without_a_row_is_refused_to_all(
-    people: list[User | None], route: str, path: str
-) -> None:
+def test_a_method_without_a_row_is_refused_to_all(people: list[User | None]) -> None:
     clients = [client(user) for user in people]
-    for method in METHODS:
-        if (method, route) not in NAMED:
-            first, *rest = [each.generic(method, path).status_code for each in clients]
-            assert first in {302, 405}, method
-            assert set(rest) <= {404, 405}, method
+    for route, path in PATHS.items():
+        for method in METHODS:
+            if (method, route) not in NAMED:
+                first, *rest = [each.generic(method, path).status_code for each in clients]
+                assert first in {302, 405}, (method, path)
+                assert set(rest) <= {404, 405}, (method, path)
 
 
-@pytest.mark.parametrize("path", sorted({row[2] for row in ROWS}))
-def test_no_session_changes_anything_without_the_form_token(
-    people: list[User | None], path: str
-) -> None:
+def test_no_session_changes_anything_without_the_form_token(people: list[User | None]) -> None:
     strict = browser(people[2])
-    for method in METHODS[1:]:
-        assert strict.generic(method, path).status_code in {403, 405}
+    for path in sorted({row[2] for row in ROWS}):
+        for method in METHODS[1:]:
+            assert strict.generic(method, path).status_code in {403, 405}, (method, path)
 
 
-@pytest.mark.parametrize("path", sorted({row[2] for row in ROWS if SYSTEM in row[1]}))
-def test_a_foreign_system_looks_like_one_there_is_not(people: list[User | None], path: str) -> None:
-    method = next(row[0] for row in ROWS if row[2] == path)
-    foreign = client(people[3]).generic(method, path)
-    unknown = client(people[3]).generic(method, path.replace("shop", "none"))
-    assert foreign.status_code == unknown.status_code == 404
-    assert foreign.content.replace(b"shop", b"none") == unknown.content
+def test_a_foreign_system_looks_like_one_there_is_not(people: list[User | None]) -> None:
+    asking = client(people[3])
+    for path in sorted({row[2] for row in ROWS if SYSTEM in row[1]}):
+        method = next(row[0] for row in ROWS if row[2] == path)
+        foreign = asking.generic(method, path)
+        unknown = asking.generic(method, path.replace("shop", "none"))
+        assert foreign.status_code == unknown.status_code == 404, path
+        assert foreign.content.replace(b"shop", b"none") == unknown.content, path
 
 
-API_ROWS = [(row[0], row[2], row[3][1]) for row in ROWS if row[1].startswith(API)]
+API_ROWS = [(row[0], row[2], row[3][1:3]) for row in ROWS if row[1].startswith(API)]
 
 
-@pytest.mark.parametrize(("method", "path", "seen"), API_ROWS)
 def test_a_key_opens_its_own_system_to_its_own_scopes(
-    people: list[User | None], shop: Line, bank: Line, method: str, path: str, seen: int
+    people: list[User | None], shop: Line, bank: Line
 ) -> None:
     revoked = create_key(shop.system, scopes=["read"], by=CONSOLE)
     revoke_key(revoked.id, by=CONSOLE)
-    keys = {
-        key_of(shop, "read"): seen,
-        key_of(shop, "write"): seen,
+    good = [key_of(shop, "read"), key_of(shop, "write")]  # a viewer's, and an administrator's
+    bad = {
         key_of(shop, "ingest"): 403,
         key_of(bank, "write"): 404,
         revoked.secret: 401,
@@ -226,21 +242,20 @@ def test_a_key_opens_its_own_system_to_its_own_scopes(
     }
     for user in (None, people[2]):  # a good session does not make up for a bad key
         asking = browser(user)
-        for key, status in keys.items():
-            headers = {"Authorization": f"Bearer {key}"}
-            answer = asking.generic(method, path, headers=headers)
-            assert answer.status_code == status
-            assert status == 200 or {"code", "detail"} <= set(answer.json())
+        for method, path, seen in API_ROWS:
+            for key, status in (dict(zip(good, seen, strict=True)) | bad).items():
+                headers = {"Authorization": f"Bearer {key}"}
+                answer = asking.generic(method, path, headers=headers)
+                assert answer.status_code == status, (method, path)
+                assert status == 200 or {"code", "detail"} <= set(answer.json()), path
 
 
-@pytest.mark.parametrize(("method", "path", "seen"), API_ROWS)
-def test_a_key_in_the_address_opens_nothing(
-    people: list[User | None], shop: Line, method: str, path: str, seen: int
-) -> None:
-    key = key_of(shop, "read")
-    for name in ("key", "token", "access_token", "api_key", "authorization"):
-        longer = f"{path}{'&' if '?' in path else '?'}{name}={key}"
-        assert Client().generic(method, longer).status_code == 401
+def test_a_key_in_the_address_opens_nothing(people: list[User | None], shop: Line) -> None:
+    key, asking = key_of(shop, "read"), Client()
+    for method, path, _ in API_ROWS:
+        for name in ("key", "token", "access_token", "api_key", "authorization"):
+            longer = f"{path}{'&' if '?' in path else '?'}{name}={key}"
+            assert asking.generic(method, longer).status_code == 401, (method, path)
 
 
 def test_no_system_can_take_the_name_of_a_page() -> None:

@@ -20,6 +20,8 @@ from tests import brokers
 from tests.ingest.connector_contract import ConnectorContract
 from tests.services import free_port, wait_for
 
+pytestmark = pytest.mark.slow  # the broker takes its time
+
 
 class Publisher:
     """A producer as any other."""

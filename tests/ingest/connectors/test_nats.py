@@ -28,6 +28,8 @@ from tests.ingest.connector_contract import ConnectorContract
 from tests.ingest.connectors.nats_clients import Clients
 from tests.services import free_port, wait_for
 
+pytestmark = pytest.mark.slow  # the broker takes its time
+
 
 class TestStream(ConnectorContract):
     bus = "nats"

@@ -22,6 +22,8 @@ from tests import brokers
 from tests.ingest.connectors.nats_clients import Clients
 from tests.services import wait_for
 
+pytestmark = pytest.mark.slow  # the broker takes its time
+
 
 class TestAcks:
     """What consumers acknowledged, heard in passing."""

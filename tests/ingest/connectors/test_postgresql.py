@@ -18,6 +18,8 @@ from tests import services
 from tests.ingest.connector_contract import ConnectorContract
 from tests.services import free_port, wait_for
 
+pytestmark = pytest.mark.slow  # the broker takes its time
+
 
 class Database:
     """A database of a test's own."""

@@ -32,6 +32,8 @@ from tests import brokers
 from tests.ingest.connector_contract import ConnectorContract
 from tests.services import free_port, wait_for
 
+pytestmark = pytest.mark.slow  # the broker takes its time
+
 
 class Client:
     """A producer and consumer as any other."""
