@@ -24,6 +24,19 @@ class UnknownStream(EventLogError):
         super().__init__(f"{slug!r} has no stream {stream[:200]!r}.")
 
 
+class StillFolding(EventLogError):
+    """A state was not known in the time there was; what was folded so far is kept.
+
+    began, position  where the fold began, and how far it has come
+    """
+
+    code = "still_folding"
+
+    def __init__(self, began: int, position: int) -> None:
+        super().__init__(f"The state is folded up to #{position}; ask again.")
+        self.began, self.position = began, position
+
+
 class UnknownProjection(EventLogError):
     """No projection has this name, or it does not take this stream."""
 

@@ -11,6 +11,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from apps.pages.queries import folding
 from apps.projections.models import Watch
 from apps.projections.queries import sources
 from tests.conftest import Log
@@ -176,3 +177,26 @@ def test_a_category_is_watched(shop: Log, client: Client) -> None:
     assert "/shop/state/stock-1" in page
     refused = client.post("/shop/states/watch", data | {"expr": "state.available"}, headers=headers)
     assert refused.status_code == 422
+
+
+def test_a_long_fold_says_how_far_it_is(
+    shop: Log, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folding, "PATIENCE_S", 0)
+    for _ in range(2):
+        shop.append(*[
+            envelope(stream="hot", data={"n": n, "pad": "x" * 300}) for n in range(1500)
+        ])  # fmt: skip
+    page = client.get(address("hot"), {"at": "3000"}).content.decode()
+    looks, told = 0, []
+    while "aria-busy" in page:
+        told.append(int(re.search(r'aria-label="(\d+)% folded', page)[1]))  # type: ignore[index]
+        began = re.search(r"began=(\d+)", page)[1]  # type: ignore[index]
+        assert 'hx-trigger="load' in page
+        page = part(client, "entity", stream="hot", at="3000", began=began).content.decode()
+        looks += 1
+        assert looks < 30
+    assert told == sorted(told)
+    assert told[0] < 100
+    assert len(told) > 1
+    assert "1499" in page

@@ -18,7 +18,7 @@ from apps.projections import exact
 from apps.projections.diff import Change, changes
 from apps.projections.exact import MISSING
 from apps.projections.queries.histories import walk
-from apps.projections.queries.states import State, state_at, stream_number
+from apps.projections.queries.states import State, Tell, state_at, stream_number
 
 BACK, AHEAD = 13, 3  # columns of the history strip before and after the playhead
 PLAIN = ("version", "revision", "seq", "sequence")  # numbers that only count
@@ -75,15 +75,16 @@ class Entity:
 
 def entity(
     line: Line, stream: str, *, at: int, pointer: str = "", projection: str = "",
-    scaled: bool = False,
+    scaled: bool = False, tell: Tell | None = None,
 ) -> Entity:  # fmt: skip
     """Return an entity as of a position; UnknownStream where the line never has it.
 
     projection  how its events become a state; merged without one
+    tell     whether to go on folding; see state_at
     scaled   draw the history by time, rather than event beside event
     pointer  the JSON pointer whose history is drawn; the number that changed last without one
     """
-    found = state_at(line, stream, at=at, projection=projection, marks=True)
+    found = state_at(line, stream, at=at, projection=projection, marks=True, tell=tell)
     number = stream_number(line, stream)
     before = MISSING
     if found.last:

@@ -16,7 +16,7 @@ from apps.eventlog.errors import QueryError
 from apps.eventlog.queries import log
 from apps.pages import blamed, links, strips
 from apps.pages.nav import PAGES
-from apps.pages.queries import moments
+from apps.pages.queries import folding, moments
 from apps.pages.queries.bookmarks import bookmarks
 from apps.pages.queries.dock import chosen, dock
 from apps.pages.queries.entity import entity
@@ -24,7 +24,7 @@ from apps.pages.queries.fields import changed_beside, data_of
 from apps.pages.views.frame import Frame, is_part, of_system, whole
 from apps.pages.words import duration
 from apps.projections.commands.watches import add_watch, remove_watch
-from apps.projections.errors import BrokenCode, UnknownProjection, UnknownStream
+from apps.projections.errors import BrokenCode, StillFolding, UnknownProjection, UnknownStream
 from apps.projections.queries import entities as listing
 from apps.projections.queries import finding, sources, watches
 
@@ -56,8 +56,9 @@ def state(request: HttpRequest, frame: Frame, stream: str) -> HttpResponse:
     """The whole page with one entity open."""
     context = basics(request, frame, stream)
     context |= _entity(request, frame, stream, context["tab"])
-    context |= _listed(request, frame)
-    context |= _watched(frame)
+    if "folding" not in context:  # they may need the same fold, and come when it is done
+        context |= _listed(request, frame)
+        context |= _watched(frame)
     context["bookmarks"] = bookmarks(frame.line, user_id=frame.user_id)[:8]
     if frame.draw and frame.line.head:
         context["dock"] = dock(frame.line, frame.at, zoom=frame.window, user_id=frame.user_id)
@@ -73,6 +74,8 @@ def entity_part(request: HttpRequest, frame: Frame) -> HttpResponse:
         return _whole(frame, stream)
     context = basics(request, frame, stream)
     context |= _entity(request, frame, stream, context["tab"])
+    if "folding" in context:
+        return render(request, "projections/_folding.html", context)
     return render(request, "projections/_entity.html", context | _watched(frame, rules=True))
 
 
@@ -164,13 +167,21 @@ def _entity(request: HttpRequest, frame: Frame, stream: str, tab: str) -> dict[s
     try:
         try:
             found = entity(
-                frame.line, stream, at=at, pointer=pointer, projection=projection, scaled=scaled
+                frame.line,
+                stream,
+                at=at,
+                pointer=pointer,
+                projection=projection,
+                scaled=scaled,
+                tell=folding.patient(whole(request.GET.get("began", ""))),
             )
         except (UnknownProjection, BrokenCode) as error:  # what needs no code goes on
             problem = str(error)
             found = entity(frame.line, stream, at=at, pointer=pointer, scaled=scaled)
     except UnknownStream as error:
         raise Http404(str(error)) from error
+    except StillFolding as error:
+        return folding.progress(frame.line, stream, error, at=at)
     shapes, wrong = sources.projections(frame.line)
     fitting = [shape.name for shape in sources.fitting(frame.line, stream)] if shapes else []
     context: dict[str, Any] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -12,12 +13,13 @@ from apps.eventlog.places import Line
 from apps.eventlog.queries import facts
 from apps.projections import blame, exact, merge, packing
 from apps.projections.diff import Change, changes
-from apps.projections.errors import UnknownProjection, UnknownStream
+from apps.projections.errors import StillFolding, UnknownProjection, UnknownStream
 from apps.projections.exact import MISSING
 from apps.projections.queries import coded, snapshots, sources
 from apps.projections.spacing import Spacing
 from evdebug.sdk.registry import fits
 
+Tell = Callable[[int, int], bool]  # (where a fold began, how far it is) → whether to go on
 MERGE = "merge"  # the projection that needs no code
 FINGERPRINT = "merge/1"
 COMPACTED = (
@@ -61,11 +63,14 @@ class State(msgspec.Struct, frozen=True):
 
 
 def state_at(
-    line: Line, stream: str, *, at: int | None = None, projection: str = "", marks: bool = False
-) -> State:
+    line: Line, stream: str, *, at: int | None = None, projection: str = "", marks: bool = False,
+    tell: Tell | None = None,
+) -> State:  # fmt: skip
     """Return a stream's state after the events up to a position (the head without one).
 
-    raises  UnknownStream where the timeline never has the stream, UnknownProjection
+    tell    asked now and then, without code, whether to go on: the next fold begins further on
+    raises  UnknownStream where the timeline never has the stream, UnknownProjection;
+            StillFolding when told to stop
     cost    the nearest snapshot and the events after it: about 1 ms once snapshots are there
     """
     begun = time.perf_counter()
@@ -73,7 +78,7 @@ def state_at(
     if projection not in ("", MERGE):
         return _by_code(line, stream, moment, projection, marks, begun)
     number = stream_number(line, stream)
-    fold = Fold(line, number, moment, marks=marks)
+    fold = Fold(line, number, moment, marks=marks, tell=tell)
     fold.run()
     if not fold.last and not exists(line, number):
         raise UnknownStream(line.slug, stream)
@@ -138,7 +143,10 @@ def exists(line: Line, number: int) -> bool:
 class Fold:
     """One fold of one stream, from the nearest snapshot to a moment."""
 
-    def __init__(self, line: Line, stream: int, upto: int, *, marks: bool) -> None:
+    def __init__(
+        self, line: Line, stream: int, upto: int, *, marks: bool, tell: Tell | None = None
+    ) -> None:
+        self.tell, self.stopped = tell, False
         self.line, self.stream, self.upto, self.marking = line, stream, upto, marks
         self.made: list[snapshots.Made] = []
         self._begin()
@@ -164,6 +172,8 @@ class Fold:
             self._through()
         if self.made:
             snapshots.keep(self.line, FINGERPRINT, self.stream, self.made)
+        if self.stopped:
+            raise StillFolding(self.snapshot or 0, self.last)
 
     def _through(self) -> bool:
         pages = facts.of_streams(self.line, [self.stream], after=self.snapshot or 0, upto=self.upto)
@@ -177,6 +187,11 @@ class Fold:
                     if not self.marking:
                         return False
                     self._offer()
+            if self.tell and self.last < self.upto and not self.tell(self.snapshot or 0, self.last):
+                self.stopped = True
+                if self.marking and not (self.made and self.made[-1].position == self.last):
+                    self._offer()
+                return True
         return True
 
     def _take(self, fact: facts.Fact, lane: Any) -> None:

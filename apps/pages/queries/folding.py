@@ -1,0 +1,35 @@
+"""How far a fold is that takes longer than a page waits."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from apps.eventlog.places import Line
+from apps.eventlog.queries import facts
+from apps.projections.errors import StillFolding
+from apps.projections.queries.states import Tell, stream_number
+
+PATIENCE_S = 0.2  # a fold that takes longer shows how far it is
+
+
+def patient(began: int | None) -> Tell:
+    """Return what stops a fold that takes long.
+
+    began  where the fold before it began: one that begins no further on is not stopped, for a
+           state whose snapshots do not pay would never be shown
+    """
+    deadline = time.perf_counter() + PATIENCE_S
+    before = -1 if began is None else began
+    return lambda start, position: start <= before or time.perf_counter() < deadline
+
+
+def progress(line: Line, stream: str, stopped: StillFolding, *, at: int) -> dict[str, Any]:
+    """Return what the page says of a fold that was stopped."""
+    number = stream_number(line, stream)
+    folded, every = (
+        facts.revisions(line, [number], upto=position).get(number, 0)
+        for position in (stopped.position, at)
+    )
+    share = f"{folded / max(1, every):.0%}"
+    return {"folding": stopped, "folded": folded, "all": every, "percent": share}
