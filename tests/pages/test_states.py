@@ -183,6 +183,7 @@ def test_a_long_fold_says_how_far_it_is(
     shop: Log, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folding, "PATIENCE_S", 0)
+    monkeypatch.setattr(folding, "AGAIN_S", 0)
     for _ in range(2):
         shop.append(*[
             envelope(stream="hot", data={"n": n, "pad": "x" * 300}) for n in range(1500)

@@ -137,6 +137,15 @@ def test_the_field_a_filter_speaks_of(text: str, field: str) -> None:
     assert field_of(text) == field
 
 
+def test_the_silent_are_listed_behind_a_flood(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "LOOKED_BACK", 10)
+    log.add(stream="stock-1", data={"available": -1})
+    log.append(*[envelope(stream="hot-1", data={"n": n}) for n in range(600)])
+    assert [e.stream for e in entities(log.line, at=601).entities] == ["hot-1", "stock-1"]
+    found = entities(log.line, at=601, text="available < 0")
+    assert [e.stream for e in found.entities] == ["stock-1"]
+
+
 def test_a_condition_finds_what_changed_long_ago(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "LOOKED", 5)
     for n in range(4):

@@ -11,6 +11,7 @@ from apps.projections.errors import StillFolding
 from apps.projections.queries.states import Tell, stream_number
 
 PATIENCE_S = 0.2  # a fold that takes longer shows how far it is
+AGAIN_S = 0.6  # and again
 
 
 def patient(began: int | None) -> Tell:
@@ -19,7 +20,7 @@ def patient(began: int | None) -> Tell:
     began  where the fold before it began: one that begins no further on is not stopped, for a
            state whose snapshots do not pay would never be shown
     """
-    deadline = time.perf_counter() + PATIENCE_S
+    deadline = time.perf_counter() + (PATIENCE_S if began is None else AGAIN_S)
     before = -1 if began is None else began
     return lambda start, position: start <= before or time.perf_counter() < deadline
 

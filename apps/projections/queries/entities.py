@@ -81,12 +81,12 @@ def entities(
         rows = [(s.stream, s.category, s.last) for s in page.streams]
         complete = page.next is None
     else:
-        recent = facts.recent(line, upto=at, limit=most)
+        recent = facts.recent(line, upto=at, limit=most, rows=LOOKED_BACK)
         names = facts.names(stream for stream, _ in recent)
         rows = [(*names[stream], last) for stream, last in recent if stream in names]
-        complete = len(recent) < most
-        if expression and not complete:
-            rows += _likely(line, expression, at, {stream for stream, _, _ in rows})
+        complete = len(recent) < most and at <= LOOKED_BACK
+        if not complete:
+            rows += _silent(line, expression, at, {stream for stream, _, _ in rows}, most)
     found, gone = [], 0
     states = states_at(line, [stream for stream, _, _ in rows], at=at)
     for stream, category, last in rows:
@@ -98,6 +98,19 @@ def entities(
     if key is not None:
         found.sort(key=lambda each: key(each.state))
     return Entities(found[:limit], complete and len(found) <= limit, gone, len(rows))
+
+
+def _silent(
+    line: Line, expression: Expression | None, at: int, known: set[str], most: int
+) -> list[tuple[str, str, int]]:
+    """Return more entities to look at than those that changed last."""
+    if expression:
+        return _likely(line, expression, at, known)
+    if len(known) >= most:
+        return []
+    page = streaming.streams(line, at=at, limit=most)
+    more = [(s.stream, s.category, s.last) for s in page.streams if s.stream not in known]
+    return sorted(more, key=lambda row: -row[2])
 
 
 def _likely(
