@@ -194,7 +194,9 @@ def test_a_long_fold_says_how_far_it_is(
         told.append(int(re.search(r'aria-label="(\d+)% folded', page)[1]))  # type: ignore[index]
         began = re.search(r"began=(\d+)", page)[1]  # type: ignore[index]
         assert 'hx-trigger="load' in page
-        page = part(client, "entity", stream="hot", at="3000", began=began).content.decode()
+        answer = part(client, "entity", stream="hot", at="3000", began=began)
+        page = answer.content.decode()
+        assert ("HX-Trigger" in answer) is ("aria-busy" not in page)
         looks += 1
         assert looks < 30
     assert told == sorted(told)

@@ -76,7 +76,11 @@ def entity_part(request: HttpRequest, frame: Frame) -> HttpResponse:
     context |= _entity(request, frame, stream, context["tab"])
     if "folding" in context:
         return render(request, "projections/_folding.html", context)
-    return render(request, "projections/_entity.html", context | _watched(frame, rules=True))
+    context |= _watched(frame, rules=True)
+    response = render(request, "projections/_entity.html", context)
+    if "began" in request.GET:  # what waited for the fold looks now
+        response["HX-Trigger"] = "settled"
+    return response
 
 
 @require_GET
