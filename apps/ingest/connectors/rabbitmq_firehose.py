@@ -153,7 +153,8 @@ class Firehose:
             relieve()
         if queue:
             try:
-                self._wire.call("queue_delete", queue)
+                # The queue goes with its consumer. Deleted, it would be told of as if lost.
+                self._wire.cancel_other(self.TAG, drop=False)
             except TapError:
                 pass  # it ends with the connection
 

@@ -176,11 +176,12 @@ class Wire:
         with self._mended():
             channel.basic_consume(queue, tag, on_cancel=self._gone, callback=_unused, **arguments)
 
-    def cancel_other(self, tag: str) -> None:
-        """End what was consumed apart; what is on its way of it is dropped."""
+    def cancel_other(self, tag: str, *, drop: bool = True) -> None:
+        """End what was consumed apart; what is on its way of it is dropped, or still given."""
         with self._mended():
             self.others.basic_cancel(tag)
-        self.given = deque(g for g in self.given if g.consumer != tag)
+        if drop:
+            self.given = deque(g for g in self.given if g.consumer != tag)
 
     def acknowledge_others(self, tag: int) -> None:
         """Acknowledge what was consumed apart, up to a tag."""
