@@ -80,7 +80,11 @@ def listens(port: int) -> bool:
 
 
 def die_with_parent() -> None:
-    """Have the kernel stop this child when its parent is gone, SIGKILL of the parent included."""
+    """Have the kernel stop this child when its parent is gone, SIGKILL of the parent included.
+
+    And let ctrl-C mean what it does: a shell has what it starts with & ignore SIGINT, for good.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == "linux":
         _LIBC.prctl(1, signal.SIGTERM)
 
