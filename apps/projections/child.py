@@ -118,6 +118,8 @@ def answer(request: dict[str, Any], parent: Parent) -> dict[str, Any]:
     """
     if "upcast" in request:
         return upcast(request["upcast"], parent)
+    if "keys" in request:
+        return {"keys": [key_of(request["keys"], each, parent) for each in request["events"]]}
     reducer = registry.REDUCERS[request["reducer"]]
     raw: bytes | None = request["state"].encode() if request["state"] is not None else None
     position = request["position"]
@@ -162,6 +164,18 @@ def upcast(fields: dict[str, Any], parent: Parent) -> dict[str, Any]:
         return {"version": version, "data": fold.taken(data).decode(), "error": ""}
     except Exception as wrong:
         return {"version": event.version, "data": "null", "error": fold.explained(wrong)}
+
+
+def key_of(name: str, fields: dict[str, Any], parent: Parent) -> tuple[str | None, str]:
+    """Return (the entity an event belongs to, why there is none); None leaves the event out."""
+    parent.at(fields["position"])
+    try:
+        event = Event(**fields)
+        event.version, event.data = registry.upcasted(event.type, event.version, event.data)
+        key = registry.REDUCERS[name].key(event)
+    except Exception as wrong:
+        return None, fold.explained(wrong)
+    return (key if isinstance(key, str) else None), ""
 
 
 if __name__ == "__main__":

@@ -70,7 +70,13 @@ class Upcast(msgspec.Struct):
     error: str
 
 
-Said = TypeVar("Said", Answer, Upcast)
+class Keys(msgspec.Struct):
+    """The entity of each event by a projection's key, and why it has none."""
+
+    keys: list[tuple[str | None, str]]
+
+
+Said = TypeVar("Said", Answer, Upcast, Keys)
 
 
 class Runner:
@@ -124,6 +130,10 @@ class Runner:
     def upcast(self, event: dict[str, Any]) -> Upcast:
         """Return what upcasters make of an event's data. raises  Stopped"""
         return self._asked({"upcast": event}, Upcast, BATCH_S)
+
+    def keys(self, name: str, events: list[dict[str, Any]]) -> Keys:
+        """Return which entity each event belongs to. raises  Stopped"""
+        return self._asked({"keys": name, "events": events}, Keys, BATCH_S)
 
     def _asked(self, request: dict[str, Any], answer: type[Said], seconds: float) -> Said:
         with self._lock:

@@ -118,7 +118,7 @@ def change_sandbox(request: HttpRequest, system: str = SYSTEM, sandbox: int = SA
 
 @router.post("/{slug:system}/sandboxes/{int:sandbox}/runs")
 def create_run(request: HttpRequest, system: str = SYSTEM, sandbox: int = SANDBOX) -> Any:
-    """Queue a run of the recipe, or with `check` one of twice, swapped and failing."""
+    """Queue a run of the recipe, or with `check` one of twice, swapped, failing and folds."""
     _may(request, system)
     body = _body(request, {"check"})
     fork = _fork(request, sandbox)

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from apps.pages.models import Preferences
+from apps.projections.commands.codes import keep_code
 from apps.sandbox.commands import jobs
 from apps.sandbox.models import Fork, Run
 from tests.conftest import Log
@@ -126,3 +127,17 @@ def test_the_other_pages_work_on_a_sandbox(trade: Log, debugger: Client) -> None
         ).content.decode()
         assert 'data-mode="fork"' in text
         assert "Leave the sandbox" in text
+
+
+def test_todays_code_against_history(trade: Log, debugger: Client) -> None:
+    keep_code(
+        trade.line, "strict", "def reducer(state, event):\n    raise ValueError('<b>')",
+        streams="order-*", owner=1,
+    )  # fmt: skip
+    fork = made(debugger)
+    act = f"/shop/sandboxes/{fork.pk}/act?timeline={fork.timeline}"
+    assert debugger.post(act, {"do": "start", "check": "folds"}).status_code == 302
+    assert done(fork).status == "finished"
+    text = page(debugger, fork)
+    assert "ValueError: &lt;b&gt;" in text
+    assert "by projection, type and version" in text

@@ -39,6 +39,7 @@ CHECKS = (
     ("twice", "Every delivery twice", "which handlers are not idempotent"),
     ("swapped", "Neighbours swapped", "what depends on the order between streams"),
     ("failing", "Each call failing once", "what a retry does not mend"),
+    ("folds", "Today's code against history", "which events its reducers take otherwise, or not"),
 )
 
 

@@ -23,7 +23,7 @@ from apps.projections import typed
 from apps.projections.errors import BrokenCode, UnknownProjection
 from apps.projections.fingerprints import contents, relative
 from apps.projections.models import Code
-from apps.projections.runner import Answer, Described, Runner
+from apps.projections.runner import Answer, Described, Keys, Runner
 from evdebug.sdk.registry import fits
 
 EARLIER = 20  # versions of a projection that are offered; all stay usable by fingerprint
@@ -31,10 +31,14 @@ MODULES = 0  # the system of code that belongs to none
 
 
 class Projection(NamedTuple):
-    """One way to make states. `ask` folds a batch; see `child.answer`."""
+    """One way to make states. `ask` folds a batch; see `child.answer`.
+
+    keys  returns the entities of events, where the projection has a key of its own
+    """
 
     shape: Described
     ask: Callable[[dict[str, Any]], Answer]
+    keys: Callable[[str, list[dict[str, Any]]], Keys] | None = None
 
 
 _runners: dict[tuple[str, ...], Runner] = {}
@@ -128,7 +132,7 @@ def projection(line: Line, name: str) -> Projection:
     if shape is not None:
         child = runner()
         assert child is not None, "a module described it"
-        return Projection(shape, child.ask)
+        return Projection(shape, child.ask, child.keys)
     kept = Code.objects.filter(system=MODULES, fingerprint=name).first()
     if kept is not None:
         return _before(kept)
@@ -188,4 +192,4 @@ def _before(code: Code) -> Projection:
     if shape is None:
         raise BrokenCode(_runners[key].error or f"{code.fingerprint} cannot be run any more.")
     wanted = msgspec.structs.replace(shape, fingerprint=code.fingerprint)
-    return Projection(wanted, _runners[key].ask)
+    return Projection(wanted, _runners[key].ask, _runners[key].keys)

@@ -84,7 +84,7 @@ def discard(fork: Fork) -> None:
 def start(line: Line, fork: Fork, *, check: str = "", steps: int = 0) -> Run:
     """Queue a run of the recipe as it is now, on a timeline of its own; the first has the fork's.
 
-    check   "" for the recipe; twice, swapped or failing for one of the checks
+    check   "" for the recipe; twice, swapped, failing or folds for one of the checks
     raises  BadRecipe, NotNow
     """
     if check not in CHECKS:

@@ -24,7 +24,7 @@ from apps.eventlog.errors import EventLogError
 from apps.eventlog.places import Line
 from apps.eventlog.queries import log
 from apps.sandbox import links
-from apps.sandbox.commands import settle
+from apps.sandbox.commands import folding, settle
 from apps.sandbox.commands.prepare import Prepared, prepare
 from apps.sandbox.commands.selfcheck import self_check
 from apps.sandbox.engine import Emission, Stopped
@@ -76,6 +76,9 @@ def work(run: Run) -> Run:
 
 
 def _work(run: Run) -> None:
+    if run.check_of == "folds":
+        _fold(run)
+        return
     line = log.line_of(run.timeline)
     with prepare(run, journal(run), beat=lambda: renew(run)) as prepared:
         try:
@@ -113,6 +116,21 @@ def _work(run: Run) -> None:
         writer.write()
         settle.settle(run, prepared)
         _end(run, "finished", "")
+
+
+def _fold(run: Run) -> None:
+    """Check reducers against history; what was folded is not kept, so it begins anew."""
+
+    def beat(done: int) -> None:
+        _asked(run)
+        Run.objects.filter(pk=run.pk, fence=run.fence, status="running").update(done=done)
+
+    try:
+        folding.settle(run, beat)
+    except _Paused as paused:
+        _end(run, paused.status, "")
+        return
+    _end(run, "finished", "")
 
 
 def journal(run: Run) -> list[Outcome]:

@@ -40,7 +40,7 @@ def comparison(run: Run) -> dict[str, Any]:
         "calls": run.result["calls"], "deliveries": run.result["deliveries"],
         "rules": run.result["rules"], "self_check": run.result["self"],
         "twice": run.result["twins"], "digest": run.result["digest"],
-        "verdict": run.result["verdict"],
+        "folds": run.result.get("folds", []), "verdict": run.result["verdict"],
     }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from apps.eventlog.errors import EventLogError
 from apps.eventlog.queries import log
 from apps.projections import answers
 from apps.sandbox.commands import forks, jobs, tests
-from apps.sandbox.models import Run
+from apps.sandbox.models import CHECKS, Run
 from apps.sandbox.queries.comparison import comparison
 
 SHOWN = 40  # differences printed in words
@@ -38,9 +38,7 @@ class Command(BaseCommand):
             "--missing", choices=["stop", "fail", "nearest"], default="stop",
             help="what a call without a recorded answer does",
         )  # fmt: skip
-        parser.add_argument(
-            "--check", choices=["twice", "swapped", "failing"], help="one of the checks instead"
-        )
+        parser.add_argument("--check", choices=CHECKS[1:], help="one of the checks instead")
         parser.add_argument("--name", default="", help="the sandbox's name")
         parser.add_argument("--json", action="store_true", help="as the JSON API answers")
 
@@ -57,7 +55,8 @@ class Command(BaseCommand):
             self.stdout.write(answers.encoded(found).decode())
         else:
             self.tell(found)
-        same = not (found["changed"] or found["missing"] or found["new"])
+        broken = sum(row["broken"] for row in found["folds"])
+        same = not (found["changed"] or found["missing"] or found["new"] or broken)
         if kept is not None:
             same = tests.expected(kept) == found["digest"]
             words = "as it was kept" if same else "OTHERWISE than it was kept"
@@ -97,6 +96,12 @@ class Command(BaseCommand):
             where = f"#{event['position']}" if row["original"] else ""
             self.stdout.write(
                 f"{signs[row['verdict']]} {where:>10} {event['type']} {event['stream']}"
+            )
+        for row in found["folds"]:
+            self.stdout.write(
+                f"{row['projection']} {row['type']} version {row['version']}: {row['fine']} fine,"
+                f" {row['changed']} changed, {row['broken']} broken"
+                + (f"; #{row['position']}: {row['text']}" if row["text"] else "")
             )
         for state in found["states"][:SHOWN]:
             for step in state["changes"]:
