@@ -24,7 +24,7 @@ WANTED = (
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     "Authorization: Bearer {key}\r\n\r\n"
 )
-ANSWER = 8  # frames for one answer, as the pages do
+ANSWER = 16  # frames for one answer, as the pages do
 
 
 class Socket(asyncio.Protocol):

@@ -17,6 +17,7 @@ from twisted.internet import defer, reactor
 from twisted.internet import error as twisted_error
 from twisted.logger import STDLibLogObserver, globalLogBeginner
 
+from apps.access.queries.sockets import PUSH
 from apps.ingest.writer import queue
 from evdebug.edge import Factory
 from evdebug.lean import Whole
@@ -97,6 +98,8 @@ class EdgeServer(Server):  # type: ignore[misc]
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
         """Start the application for a request or socket and return its queue."""
+        if isinstance(protocol, Socket):
+            scope["extensions"] = {PUSH: protocol.push}
         if not isinstance(protocol, Request) or protocol.body is None:
             return super().create_application(protocol, scope)
         scope["asgi"] = {"version": "3.0"}

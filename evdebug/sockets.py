@@ -8,6 +8,7 @@ waits, and what a socket holds is bounded by `HELD` and the message at hand.
 from __future__ import annotations
 
 import asyncio
+from functools import lru_cache
 from typing import Any
 
 from autobahn.twisted.websocket import ConnectionDeny
@@ -63,6 +64,13 @@ class Socket(WebSocketProtocol):  # type: ignore[misc]
         if not self._writable.is_set():
             await self._writable.wait()
 
+    def push(self, text: bytes) -> bool:
+        """Write a text now, without waiting; return False where the client is behind or gone."""
+        if self.state != self.STATE_OPEN or not self._writable.is_set():
+            return False
+        write(self.transport, framed(text))
+        return True
+
     def handle_reply(self, message: dict[str, Any]) -> None:
         if message["type"] != "websocket.close":
             super().handle_reply(message)
@@ -83,6 +91,12 @@ class Socket(WebSocketProtocol):  # type: ignore[misc]
         if self.state == self.STATE_OPEN:
             data = content.encode() if isinstance(content, str) else content
             write(self.transport, header(len(data), binary=binary) + data)
+
+
+@lru_cache(maxsize=8)  # one text goes to many sockets, one after the other
+def framed(text: bytes) -> bytes:
+    """Return a text as one frame."""
+    return header(len(text)) + text
 
 
 def header(size: int, *, binary: bool = False) -> bytes:

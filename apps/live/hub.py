@@ -19,10 +19,13 @@ from apps.eventlog.errors import LogUnavailable
 
 logger = logging.getLogger(__name__)
 
-EVERY_S = 0.2  # between two frames, at least
+EVERY_S = 0.1  # between two frames, at least
+SHARE = 9  # times as long as drawing took it rests, so that drawing takes a tenth of a processor
+REST_S = 0.4  # but it rests no longer than this
 PARTS_S = 2.0  # between two drawings of the parts, which cost more than rows
 HEARTBEAT_S = 2.0  # a frame is sent so often even when nothing happens
 RETRY_S = 2.0  # after a drawing that failed
+PATIENCE_S = 60.0  # for an answer; a page that draws nothing for so long connects again
 KEPT = 200  # rows: what a page holds, so that older ones would only be taken out again
 
 
@@ -49,19 +52,85 @@ class Painter(Protocol):
         """Return the rows after a position for each query, and the parts for each view if asked."""
 
 
-class Seat:
-    """Somebody in a room: what they have, and what they want to see."""
+class Text(NamedTuple):
+    """A frame as it is written to all who need the same; `serves` says it has all their rows."""
 
-    def __init__(self, room: Room, *, after: int, query: str | None, view: str) -> None:
+    text: str
+    data: bytes
+    serves: bool
+
+
+class Seat:
+    """Somebody in a room: what they have, and what they want to see.
+
+    push    writes a frame now, or returns False while the client has not taken those before
+    window  frames they may leave unanswered; 0 is no limit
+    """
+
+    def __init__(
+        self, room: Room, *, after: int, query: str | None, view: str,
+        push: Callable[[bytes], bool] | None = None, window: int = 0,
+    ) -> None:  # fmt: skip
         self.room, self.after, self.query, self.view = room, after, query, view
         self.number = 0  # of the frame they have
         self.drawn = 0  # of the parts they have
+        self._push, self._window = push, window
+        self._sent = self._answered = 0
+        self._full_since: float | None = None
+        self._waiter: asyncio.Future[None] | None = None
 
     async def next(self) -> str:
-        """Return the newest frame, as soon as there is one they have not."""
-        while self.room.number <= self.number:
-            await self.room.turned()
+        """Return the newest frame they have not, as soon as there is one that was not pushed.
+
+        raises  TimeoutError when the client has answered nothing for PATIENCE_S
+        """
+        while self.room.number <= self.number or self.full:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        self._sent += 1
         return self.room.text_for(self)
+
+    @property
+    def full(self) -> bool:
+        """Return whether they have to answer before they are sent more."""
+        return bool(self._window) and self._sent - self._answered >= self._window
+
+    def answer(self, text: str) -> None:
+        """Take an answer of the page: how many frames it has drawn."""
+        if text.isdecimal() and len(text) < 16:
+            self._answered = max(self._answered, min(int(text), self._sent))
+        if not self.full:
+            self._full_since = None
+            if self.room.number > self.number:
+                self.turn()
+
+    def turn(self) -> None:
+        """Give them the newest frame now if that can be; else see to it that `next` does."""
+        if self._window and self._sent - self._answered >= self._window:
+            self._be_patient()
+            return
+        if self._push is not None:
+            frame = self.room.frame(self)
+            if self._push(frame.data):
+                self._sent += 1
+                self.room.has(self, frame)
+                return
+        self._wake()
+
+    def _be_patient(self) -> None:
+        now = time.monotonic()
+        self._full_since = self._full_since or now
+        if now - self._full_since > PATIENCE_S:
+            self._wake(TimeoutError())
+
+    def _wake(self, error: Exception | None = None) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is None or waiter.done():  # busy with a frame, or gone
+            return
+        if error is None:
+            waiter.set_result(None)
+        else:
+            waiter.set_exception(error)
 
 
 class Room:
@@ -82,22 +151,25 @@ class Room:
         self._parts: dict[str, tuple[int, str]] = {}
         self._rows: dict[str, deque[Row]] = {}
         self._begun: dict[str, int] = {}  # query -> after which position its rows are held
-        self._texts: dict[Any, str] = {}
+        self._texts: dict[Any, Text] = {}
         self._trouble = ""
-        self._waiters: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
         self._new = asyncio.Event()
         self._painted = 0.0
 
     @contextlib.contextmanager
-    def seat(self, *, after: int, query: str | None = None, view: str = "") -> Any:
+    def seat(
+        self, *, after: int, query: str | None = None, view: str = "",
+        push: Callable[[bytes], bool] | None = None, window: int = 0,
+    ) -> Any:  # fmt: skip
         """Take a seat until the end of the block.
 
         after  the newest position they have
         query  what their tail shows; None for no tail
         view   how the parts are drawn for them, "" for no parts
+        push, window  as of `Seat`
         """
-        taken = Seat(self, after=after, query=query, view=view)
+        taken = Seat(self, after=after, query=query, view=view, push=push, window=window)
         self.seats.add(taken)
         self._new.set()
         if self._task is None or self._task.done():
@@ -109,18 +181,14 @@ class Room:
         finally:
             self.seats.discard(taken)
 
-    async def turned(self) -> None:
-        """Return once there is another frame."""
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        await waiter
-
     async def _run(self) -> None:
         while self.seats:
             self._new.clear()
+            began = time.monotonic()
             try:
                 await self._draw()
-                pause = EVERY_S
+                took = time.monotonic() - began
+                pause = max(EVERY_S - took, min(SHARE * took, REST_S))
             except LogUnavailable as error:
                 self._trouble, pause = str(error), RETRY_S
             except Exception:  # whatever it is, those in the room are told, and it is tried again
@@ -173,21 +241,29 @@ class Room:
         self.number += 1
         self._texts.clear()
         self._begun = {query: at for query, at in self._begun.items() if query in self._rows}
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():  # or whoever waited has gone
-                waiter.set_result(None)
+        for seat in list(self.seats):
+            seat.turn()
 
     def text_for(self, seat: Seat) -> str:
-        """Return the frame for a seat, which then has it. Those with the same needs share one."""
+        """Return the frame for a seat, which then has it."""
+        frame = self.frame(seat)
+        self.has(seat, frame)
+        return frame.text
+
+    def frame(self, seat: Seat) -> Text:
+        """Return the newest frame for a seat. Those with the same needs share one."""
         key = seat.after, seat.query, seat.view, seat.drawn
-        text = self._texts.get(key)
-        if text is None:
-            text = self._texts[key] = self._text(seat)
+        made = self._texts.get(key)
+        if made is None:
+            text = self._text(seat)
+            made = self._texts[key] = Text(text, text.encode(), self._serves(seat))
+        return made
+
+    def has(self, seat: Seat, frame: Text) -> None:
+        """Note that a seat has its newest frame."""
         seat.number = seat.drawn = self.number
-        if self._serves(seat):
-            seat.after = max(seat.after, self._head)
-        return text
+        if frame.serves and seat.after < self._head:
+            seat.after = self._head
 
     def _serves(self, seat: Seat) -> bool:
         """Return whether the rows at hand are all a seat needs; else the next frame has them."""

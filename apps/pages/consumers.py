@@ -14,8 +14,7 @@ from apps.live.queries.counting import caught_up
 from apps.live.queries.watching import news, relay
 from apps.pages.queries import live as drawing
 
-WINDOW = 16  # frames a page may leave unanswered
-PATIENCE_S = 60  # for an answer; a page that draws nothing for so long connects again
+WINDOW = 32  # frames a page may leave unanswered; it answers each sixteenth
 
 rooms: dict[int, Room] = {}
 
@@ -37,16 +36,16 @@ async def live(socket: Socket) -> None:
     if query is not None:
         await in_thread(drawing.tail, line, query[:2000], after=line.head)  # wrong: said at once
     relay.start()
-    sent = answered = 0
-    with room_of(line).seat(after=int(after), query=query, view=view) as seat:
-        while True:
-            await socket.send(await seat.next())
-            sent += 1
-            while (text := socket.said()) or sent - answered >= WINDOW:
-                text = text or await socket.heard(timeout=PATIENCE_S)
-                if text is None:
-                    raise Closed(4408, "the page does not answer")
-                answered = max(answered, int(text) if text.isdecimal() else 0)
+    room = room_of(line)
+    push = socket.push
+    with room.seat(after=int(after), query=query, view=view, push=push, window=WINDOW) as seat:
+        socket.told = seat.answer
+        while True:  # what cannot be pushed, as the client is behind
+            try:
+                text = await seat.next()
+            except TimeoutError:
+                raise Closed(4408, "the page does not answer") from None
+            await socket.send(text)
 
 
 def room_of(line: Line) -> Room:

@@ -11,7 +11,7 @@ const BROWSER = {  // what a test puts itself in the place of
   away: (name, f) => addEventListener(name, f),
   soon: (f) => requestAnimationFrame(f),
 };
-const EVERY = 8;  // frames for one answer
+const EVERY = 16;  // frames for one answer
 
 /** Return how long to wait before the next try. */
 export const wait = (tries) => RETRY[Math.min(tries, RETRY.length - 1)];

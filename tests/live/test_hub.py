@@ -148,6 +148,85 @@ async def test_trouble_on_the_way_to_others_is_said() -> None:
         assert (await frame(seat))["degraded"] == "Redis does not answer"
 
 
+class Client:
+    """Takes what is pushed while it is not behind."""
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+        self.behind = False
+
+    def push(self, frame: bytes) -> bool:
+        if not self.behind:
+            self.frames.append(frame)
+        return not self.behind
+
+    async def head(self, at_least: int) -> list[int]:
+        """Return the rows pushed, once they reach a head."""
+        async with asyncio.timeout(30):
+            while not (told := [json.loads(f) for f in self.frames]) or told[-1]["head"] < at_least:
+                await asyncio.sleep(0)
+        return [row for frame in told for row in shown(frame)]
+
+
+async def test_frames_are_pushed_without_being_asked_for() -> None:
+    log, a, b = Log(head=1), Client(), Client()
+    with (
+        room(log) as it, it.seat(after=0, query="", push=a.push),
+        it.seat(after=0, query="", push=b.push),
+    ):  # fmt: skip
+        await a.head(1)
+        log.append(3)
+        assert await a.head(4) == await b.head(4) == [1, 2, 3, 4]
+        assert a.frames[-1] is b.frames[-1]
+
+
+async def test_who_is_behind_asks_for_the_rest_and_is_pushed_to_again() -> None:
+    log, client = Log(head=1), Client()
+    with room(log) as it, it.seat(after=0, query="", push=client.push) as seat:
+        assert await client.head(1) == [1]
+        client.behind = True
+        log.append(2)
+        rows: list[int] = []
+        while rows[-1:] != [3]:
+            rows += shown(await frame(seat))
+        assert rows == [2, 3]
+        client.behind = False
+        log.append()
+        assert await client.head(4) == [1, 4]
+
+
+@pytest.mark.parametrize("answer", ["2", "3", "99"])
+async def test_who_does_not_answer_gets_no_more_until_they_do(answer: str) -> None:
+    log, client = Log(head=1), Client()
+    with room(log) as it, it.seat(after=0, query="", push=client.push, window=3) as seat:
+        while len(client.frames) < 3:
+            log.append()
+            await asyncio.sleep(0)
+        number = it.number
+        log.append(5)
+        while it.number < number + 2:
+            await asyncio.sleep(0)
+        assert len(client.frames) == 3
+        seat.answer("no number")
+        assert len(client.frames) == 3
+        seat.answer(answer)
+        rows = await client.head(log.head)
+        assert rows == list(range(1, log.head + 1))
+
+
+async def test_who_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "PATIENCE_S", 0.0)
+    log, client = Log(head=1), Client()
+    with room(log) as it, it.seat(after=0, query="", push=client.push, window=1) as seat:
+        waiting = asyncio.ensure_future(seat.next())
+        while not waiting.done():
+            log.append()
+            await asyncio.sleep(0)
+        assert len(client.frames) == 1
+        with pytest.raises(TimeoutError):
+            waiting.result()
+
+
 async def test_nobody_in_the_room_is_nothing_to_draw() -> None:
     log = Log(head=1)
     with room(log) as it:

@@ -39,10 +39,12 @@ AGAIN_S = 15.0  # between two looks whether they still may; promised are 30
 ACCEPT_S = 10.0  # for judging a handshake
 WAITING = 32  # messages of a client nobody has asked for yet; one more and it is let go
 MAX_TEXT = 64 * 1024
+PUSH = "evdebug.push"  # what our own server offers in a scope's extensions; others do without
 
 Serve = Callable[..., Coroutine[Any, Any, None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[Any], Awaitable[None]]
+Push = Callable[[bytes], bool]
 Ask = tuple[Claim, str, str, int | None]  # what `judged` is asked: claim, slug, role, timeline
 Query = dict[str, list[str]]
 
@@ -60,11 +62,19 @@ class Closed(Exception):
         return {"type": "websocket.close", "code": self.code, "reason": words}
 
 
+def _never(text: bytes) -> bool:
+    return False
+
+
 class Socket:
     """An open socket of somebody who may see a system. Made by `guarded`."""
 
-    def __init__(self, visitor: Visitor, ask: Ask, query: Query, send: Send) -> None:
+    def __init__(
+        self, visitor: Visitor, ask: Ask, query: Query, send: Send, push: Push | None = None
+    ) -> None:
         self.visitor, self.ask, self.query = visitor, ask, query
+        self.push = push or _never  # writes a text at once, or returns False while it cannot
+        self.told: Callable[[str], None] | None = None  # takes messages instead of `heard`
         self.loop = asyncio.get_running_loop()
         self._send = send
         self._inbox: asyncio.Queue[str] = asyncio.Queue(WAITING)
@@ -108,6 +118,9 @@ class Socket:
             text = message.get("text") or (message.get("bytes") or b"").decode("utf-8", "replace")
             if len(text) > MAX_TEXT:
                 raise Closed(4413, "message too big")
+            if self.told is not None:
+                self.told(text)
+                continue
             if self._inbox.full():
                 raise Closed(4429, "too many messages")
             self._inbox.put_nowait(text)
@@ -174,7 +187,7 @@ async def _let_in(scope: dict[str, Any], slug: str, role: str, send: Send) -> So
         raise _reason(error) from error
     if everyone.of(visitor.name) >= settings.USER_SOCKETS:
         raise Closed(4429, "Too many open sockets")
-    return Socket(visitor, ask, query, send)
+    return Socket(visitor, ask, query, send, (scope.get("extensions") or {}).get(PUSH))
 
 
 def _why(ended: asyncio.Future[None]) -> Closed:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from html import escape
 from typing import Any, NamedTuple
 
 import msgspec
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import timezone
 
 from apps.audits.queries.counts import usual_rates
@@ -24,6 +26,7 @@ from apps.pages import words
 from apps.pages.alarms import Alarm, alarm, rate
 from apps.pages.queries.browser import asked
 from apps.pages.queries.services import Cast, cast
+from apps.pages.templatetags.evdebug import tile, when
 from apps.pages.tiles import Tile, shown
 from apps.pages.words import visible
 
@@ -170,14 +173,26 @@ def tail(line: Line, query: str, *, after: int = 0, at: int | None = None) -> li
     """
     wanted = asked(query, columns=[], everything=False)
     found = search(line, wanted.effective, at=at, after=after, limit=KEPT)
-    seen = cast(line.system)
-    return [Row(e.position, _row(line, seen, e)) for e in reversed(found.events)]
+    seen, link = cast(line.system), escape(reverse("pages:events", args=[line.slug]))
+    return [Row(e.position, _row(link, seen, e)) for e in reversed(found.events)]
 
 
-def _row(line: Line, seen: Cast, event: Recorded) -> str:
-    tile = seen.of(event.source) if event.source else seen.of_type(event.type)
-    context = {"e": event, "tile": tile, "said": _summary(event), "slug": line.slug}
-    return render_to_string("live/_row.html", context).strip()
+def _row(link: str, seen: Cast, event: Recorded) -> str:
+    """Write a row by code: hundreds come a second. Every text goes through `escape`.
+
+    link  to the events page, escaped
+    """
+    drawn = seen.of(event.source) if event.source else seen.of_type(event.type)
+    at, state = event.position, ' class="t-fail"' if event.failed else ""
+    stream = escape(visible(event.stream or ""))
+    return (
+        f'<tr data-row="{at}"{state}><td class="dim nw">{when(event.log_time)}</td>'
+        f'<td><a class="pos pos-q" href="?at={at}" data-seek="{at}">{words.place(at)}</a></td>'
+        f'<td><a class="ev" href="{link}?event={at}">{tile(drawn)}'
+        f'<span class="ev-t"><bdi>{escape(visible(event.type))}</bdi></span></a></td>'
+        f'<td class="tl-s" title="{stream}"><bdi>{stream}</bdi></td>'
+        f'<td class="t2"><bdi>{escape(_summary(event))}</bdi></td></tr>'
+    )
 
 
 def _summary(event: Recorded) -> str:
