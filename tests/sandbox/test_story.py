@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +16,14 @@ from apps.eventlog.commands.append import append
 from apps.eventlog.envelope import Recorded
 from apps.eventlog.places import Line
 from apps.eventlog.queries import log
-from apps.sandbox.commands import forks, jobs
+from apps.ingest.redact import Redactor, parse
+from apps.sandbox.commands import forks, jobs, portable
 from apps.sandbox.models import Run
 from apps.sandbox.queries.comparison import comparison
 from tests.sandbox.history import NOW, envelopes, shop_log, story_log
 
 SERVICES = ("examples.shop.services",)
+ROOT = Path(__file__).resolve().parent.parent.parent
 BEFORE, AFTER = 500, 700  # entries around the planted order
 
 
@@ -88,13 +95,14 @@ def state_of(found: dict[str, Any], stream: str) -> dict[str, tuple[Any, Any]]:
     return {c["path"]: (c.get("before"), c.get("after")) for c in changes}
 
 
-def test_the_story(story: Story) -> None:
+def test_the_story(story: Story, tmp_path: Path) -> None:
     """One test, because the past takes long to store: the redelivery, a payload, the checks."""
     without_the_redelivery(story)
     a_changed_payload(story)
     the_bug_fixed_in_the_browser(story)
     every_delivery_twice(story)
     nothing_edited_is_nothing_changed(story)
+    a_folder_runs_anywhere(story, tmp_path)
 
 
 def without_the_redelivery(story: Story) -> None:
@@ -190,3 +198,39 @@ def nothing_edited_is_nothing_changed(story: Story) -> None:
     names = ("id", "kind", "type", "source", "stream", "time", "cause", "data", "metadata")
     same = [[getattr(e, name) for name in names] for e in original]
     assert [[getattr(e, name) for name in names] for e in copy] == same
+
+
+def a_folder_runs_anywhere(story: Story, tmp_path: Path) -> None:
+    run = story.run([story.redelivery])
+    found = comparison(run)
+    folder = tmp_path / "run"
+    numbers = ("same", "changed", "missing", "new", "unexpected")
+    plain = portable.export(run, tmp_path / "plain")
+    wanted = portable.export(run, folder, Redactor(parse("hash ~email"), b"k"))
+    for each in (plain, wanted):
+        assert [getattr(each, n) for n in numbers] == [found[n] for n in numbers]
+    assert b"@" in (tmp_path / "plain" / "events.ndjson").read_bytes()
+    assert not [p for p in folder.iterdir() if b"@" in p.read_bytes()]
+    states = {s: {c["path"]: c.get("after") for c in steps} for s, steps in plain.states}
+    assert states["stock-SKU7"]["/available"] == 0
+
+    def elsewhere(code: str) -> subprocess.CompletedProcess[str]:
+        ours = ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE")
+        known = {n: v for n, v in os.environ.items() if n not in ours}
+        return subprocess.run(
+            [sys.executable, "manage.py", "replay", "--folder", str(folder)], text=True,
+            env=known | {"EVDEBUG_DATA": str(tmp_path / "empty"), "EVDEBUG_CODE": code},
+            capture_output=True, cwd=ROOT, timeout=300, check=False,
+        )  # fmt: skip
+
+    same = elsewhere(SERVICES[0])
+    assert (same.returncode, same.stdout) == (0, ""), same.stderr
+    assert "as expected" in same.stderr
+    lost = elsewhere("")
+    assert lost.returncode == 2
+    assert "There is no handler of" in lost.stderr
+    recipe = json.loads((folder / "recipe.json").read_text())
+    (folder / "recipe.json").write_text(json.dumps(recipe | {"edits": []}))
+    wanted_no_more, now = portable.rerun(folder)
+    assert wanted_no_more == wanted
+    assert now.differences == []

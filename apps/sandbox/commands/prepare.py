@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from apps.eventlog.envelope import isoformat
-from apps.eventlog.places import Line
 from apps.projections.expression import Expression
 from apps.projections.grammar import ExpressionError
 from apps.projections.queries.finding import read_expression
@@ -29,10 +29,13 @@ class Prepared:
     """A run ready to go.
 
     recorded_at  the time its entries are recorded at: the same whenever it runs
+    before       returns a stream's state at the fork point, MISSING where it had none
     """
 
-    def __init__(self, run: Run, line: Line, hosts: Hosts, recording: Recording) -> None:
-        self.run, self.line, self.hosts, self.recording = run, line, hosts, recording
+    def __init__(
+        self, run: Run, hosts: Hosts, recording: Recording, before: Callable[[str], Any]
+    ) -> None:
+        self.run, self.hosts, self.recording, self.before = run, hosts, recording, before
         last = next(reversed(recording.entries.values()), None)
         self.recorded_at = last.recorded_at if last else 0
         text = str(run.options.get("stop_when", "")).strip() if not run.check_of else ""
@@ -57,10 +60,9 @@ class Prepared:
             stubs=msgspec.convert(options.get("stubs", []), list[Stub]), skipped=plan.skips,
             changed={p: msgspec.json.decode(raw) for p, raw in plan.changes.items()},
         )  # fmt: skip
-        base = self.run.fork.base
         return Engine(
-            self.recording, plan, (hosts or self.hosts).by_service(), answers,
-            lambda stream: recordings.before(self.line, stream, base), journal=journal,
+            self.recording, plan, (hosts or self.hosts).by_service(), answers, self.before,
+            journal=journal,
         )  # fmt: skip
 
     def _policy(self, bare: bool) -> str:
@@ -106,7 +108,8 @@ def prepare(
             line, base=run.fork.base, until=run.fork.until, handlers=hosts.handlers
         )
         beat()
-        prepared = Prepared(run, line, hosts, recording)
+        before = partial(recordings.before, line, base=run.fork.base)
+        prepared = Prepared(run, hosts, recording, before)
         prepared.engine = prepared.make(journal=journal)
         yield prepared
     finally:

@@ -26,6 +26,7 @@ from apps.sandbox.commands.prepare import Prepared
 from apps.sandbox.compare import COMPARED, Comparison, Entry, Pair, compare
 from apps.sandbox.links import Link, unpacked
 from apps.sandbox.models import Run
+from apps.sandbox.queries.forks import original
 
 ENTITIES = 200  # whose states are compared
 CHANGES = 50  # of one entity that are kept
@@ -34,7 +35,7 @@ PAGE = 5000
 
 def settle(run: Run, prepared: Prepared) -> None:
     """Compare a finished run with the recording and keep the result."""
-    line = log.line_of(run.timeline)
+    line, recorded = log.line_of(run.timeline), original(run.fork)
     links = links_of(run)
     sandbox = list(_read(line, run.fork.base))
     engine = prepared.engine
@@ -49,7 +50,7 @@ def settle(run: Run, prepared: Prepared) -> None:
         [_entry(e) for e in sandbox if e.kind in COMPARED], expected,
     )  # fmt: skip
     made = {e.position: e for e in sandbox}
-    states = _states(prepared.line, line, run.fork.until, _touched(found, entries, made))
+    states = _states(recorded, line, run.fork.until, _touched(found, entries, made))
     facts = _facts(run, prepared, found, states, made)
     head, text = verdict.sentence(facts)
     result: dict[str, Any] = {
@@ -58,7 +59,7 @@ def settle(run: Run, prepared: Prepared) -> None:
         "figures": msgspec.to_builtins(verdict.figures(facts)), "entities": len(states),
         "calls": _calls(entries.values(), sandbox), "deliveries": _deliveries(entries, links, made),
         "orphans": sum(link.orphan for link in links), "digest": _digest(sandbox),
-        "rules": _rules(run, prepared.line, line), "self": prepared.self_check,
+        "rules": _rules(run, recorded, line), "self": prepared.self_check,
         "twins": _twins(engine.twins), "moved": sum(pair.moved for pair in found.pairs),
     }  # fmt: skip
     kept = {
@@ -106,12 +107,12 @@ def _touched(
 
 
 def _states(
-    original: Line, line: Line, until: int, streams: list[str]
+    recorded: Line, line: Line, until: int, streams: list[str]
 ) -> list[tuple[str, list[dict[str, Any]]]]:
     """Return what differs at the end, by entity."""
     found = []
     for stream in streams[:ENTITIES]:
-        before, after = _state(original, stream, until), _state(line, stream, line.head)
+        before, after = _state(recorded, stream, until), _state(line, stream, line.head)
         steps = changes(before, after)
         if steps:
             found.append((stream, [jsonable(step) for step in steps[:CHANGES]]))
@@ -190,17 +191,17 @@ def _digest(sandbox: Iterable[Recorded]) -> str:
     return total.hexdigest()
 
 
-def _rules(run: Run, original: Line, line: Line) -> list[dict[str, Any]]:
+def _rules(run: Run, recorded: Line, line: Line) -> list[dict[str, Any]]:
     """Return the rules of whoever made the sandbox: whether they held then, and hold here."""
     found: list[dict[str, Any]] = []
     owner = run.fork.created_by
-    for each in watches(original, owner=owner) if owner else []:
+    for each in watches(recorded, owner=owner) if owner else []:
         if not each.must_hold:
             continue
         try:
             expression = read_expression(each.expression)
             stream = each.stream or next(iter(expression.entities), "")
-            then = value_at(original, expression, stream, run.fork.until, each.projection)
+            then = value_at(recorded, expression, stream, run.fork.until, each.projection)
             here = value_at(line, expression, stream, line.head, each.projection)
         except Exception as error:  # whatever is wrong with a rule is its own affair
             found.append({"rule": each.expression, "error": str(error)[:200]})

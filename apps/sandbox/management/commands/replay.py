@@ -1,13 +1,16 @@
 """`manage.py replay SYSTEM --base P`: run a recipe, print the comparison; 0 same, 1 different.
 
 With `--test NAME` a run that was kept as a test is done again; the same then means the same result.
+`--export DIR` writes the run as a folder, and `--folder DIR` does it again, wherever its code is.
 """
 
 from __future__ import annotations
 
+import secrets
 import sys
 import time
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +19,23 @@ from django.core.management.base import BaseCommand, CommandError
 
 from apps.eventlog.errors import EventLogError
 from apps.eventlog.queries import log
+from apps.ingest.redact import BadRule, Redactor, parse
 from apps.projections import answers
-from apps.sandbox.commands import forks, jobs, tests
+from apps.sandbox.commands import forks, jobs, portable, tests
+from apps.sandbox.folder import BadFolder, Expected
 from apps.sandbox.models import CHECKS, Run
 from apps.sandbox.queries.comparison import comparison
 
 SHOWN = 40  # differences printed in words
+COUNTS = ("same", "changed", "missing", "new", "unexpected")
+SIGNS = {"same": "=", "changed": "≠", "missing": "−", "new": "+"}
 
 
 class Command(BaseCommand):
     help = "Replay history in a copy, changed; exits 0 same, 1 different, 2 could not run."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("system", help="a system's slug")
+        parser.add_argument("system", nargs="?", help="a system's slug; none with --folder")
         parser.add_argument("--base", help="the position or time to fork after")
         parser.add_argument("--test", help="do again the run that was kept under this name")
         parser.add_argument("--until", default="", help="up to this position or time; now without")
@@ -39,18 +46,53 @@ class Command(BaseCommand):
             help="what a call without a recorded answer does",
         )  # fmt: skip
         parser.add_argument("--check", choices=CHECKS[1:], help="one of the checks instead")
+        parser.add_argument("--export", metavar="DIR", help="write the run as a folder, too")
+        parser.add_argument(
+            "--redact", action="append", default=[], metavar="RULE",
+            help="what the folder is not to hold, as for taps: mask data.card, hash ~email",
+        )  # fmt: skip
+        parser.add_argument("--folder", metavar="DIR", help="run a folder; needs no database")
         parser.add_argument("--name", default="", help="the sandbox's name")
         parser.add_argument("--json", action="store_true", help="as the JSON API answers")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if bool(options["base"]) == bool(options["test"]):
-            raise CommandError("Say where to fork, --base P, or which --test.", returncode=2)
         try:
-            kept = tests.kept(log.line(options["system"]), options["test"] or "")
-            run = self.run(options, kept)
-            found = comparison(run)
-        except EventLogError as error:
+            same = self.folder(options) if options["folder"] else self.system(options)
+        except (EventLogError, BadFolder, BadRule) as error:
             raise CommandError(str(error), returncode=2) from error
+        if not same:
+            sys.exit(1)
+
+    def folder(self, options: dict[str, Any]) -> bool:
+        """Run a folder and return whether it comes to what is expected of it."""
+        if more := [name for name in ("system", "base", "test", "export") if options[name]]:
+            raise CommandError(f"--folder says all; leave out {more[0]}.", returncode=2)
+        wanted, found = portable.rerun(Path(options["folder"]), code=options["code"])
+        if options["json"]:
+            self.stdout.write(msgspec.json.encode(found).decode())
+        same = wanted.digest == found.digest if wanted else not found.differences
+        if not same and not options["json"]:
+            self.stdout.write("".join(_apart(wanted, found)), ending="")
+        self.say(_counted(found) + (", as expected" if same else ", OTHERWISE than expected"))
+        return same
+
+    def system(self, options: dict[str, Any]) -> bool:
+        """Replay a system's history and return whether nothing differs, or as was kept."""
+        if not options["system"] or bool(options["base"]) == bool(options["test"]):
+            raise CommandError("Say where to fork, --base P, or which --test.", returncode=2)
+        redactor = Redactor(parse("\n".join(options["redact"])), secrets.token_bytes(32))
+        kept = tests.kept(log.line(options["system"]), options["test"] or "")
+        run = self.run(options, kept)
+        found = comparison(run)
+        if options["export"]:
+            wanted = portable.export(run, Path(options["export"]), redactor)
+            self.say(f"{options['export']}: {_counted(wanted)}")
+            if any(getattr(wanted, name) != found[name] for name in COUNTS):
+                self.say("Redacted, it comes out otherwise: what handlers look at was taken out.")
+        return self.told(options, kept, found)
+
+    def told(self, options: dict[str, Any], kept: Run | None, found: dict[str, Any]) -> bool:
+        """Print a comparison and return whether nothing differs, or as was kept."""
         if options["json"]:
             self.stdout.write(answers.encoded(found).decode())
         else:
@@ -60,10 +102,13 @@ class Command(BaseCommand):
         if kept is not None:
             same = tests.expected(kept) == found["digest"]
             words = "as it was kept" if same else "OTHERWISE than it was kept"
-            self.stderr.write(f"{options['test']}: {words}", lambda text: text)
-        self.stderr.write(found["verdict"], lambda text: text)
-        if not same:
-            sys.exit(1)
+            self.say(f"{options['test']}: {words}")
+        self.say(found["verdict"])
+        return same
+
+    def say(self, text: str) -> None:
+        """Tell a person something beside the comparison."""
+        self.stderr.write(text, lambda text: text)
 
     def run(self, options: dict[str, Any], kept: Run | None) -> Run:
         """Make the sandbox and its run, and do it here."""
@@ -90,12 +135,11 @@ class Command(BaseCommand):
 
     def tell(self, found: dict[str, Any]) -> None:
         """Print the differences, one a line."""
-        signs = {"same": "=", "changed": "≠", "missing": "−", "new": "+"}
         for row in found["events"][:SHOWN]:
             event = row["original"] or row["sandbox"]
             where = f"#{event['position']}" if row["original"] else ""
             self.stdout.write(
-                f"{signs[row['verdict']]} {where:>10} {event['type']} {event['stream']}"
+                f"{SIGNS[row['verdict']]} {where:>10} {event['type']} {event['stream']}"
             )
         for row in found["folds"]:
             self.stdout.write(
@@ -107,6 +151,24 @@ class Command(BaseCommand):
             for step in state["changes"]:
                 before, after = step.get("before", "—"), step.get("after", "—")
                 self.stdout.write(f"  {state['stream']}{step['path']}: {before} → {after}")
+
+
+def _counted(found: Expected) -> str:
+    return ", ".join(f"{getattr(found, name)} {name}" for name in COUNTS)
+
+
+def _apart(wanted: Expected | None, found: Expected) -> Iterator[str]:
+    """Yield lines about what differs now and did not, and the other way round."""
+    wanted = wanted or msgspec.structs.replace(found, differences=[], states=[])
+    for word, these, those in (("now", found, wanted), ("no longer", wanted, found)):
+        known = set(those.differences)
+        for d in [d for d in these.differences if d not in known][:SHOWN]:
+            where = f"#{d.position}" if d.position else ""
+            yield f"{word} {SIGNS[d.verdict]} {where:>10} {d.type} {d.stream}\n"
+        for stream, steps in [s for s in these.states if s not in those.states][:SHOWN]:
+            for step in steps:
+                before, after = step.get("before", "—"), step.get("after", "—")
+                yield f"{word}   {stream}{step['path']}: {before} → {after}\n"
 
 
 def _finished(run: Run) -> Run:
