@@ -35,6 +35,24 @@ def packed(links: Iterable[Link]) -> bytes:
     return numbers.tobytes()
 
 
+class Tally(NamedTuple):
+    """How many entries stand for recorded ones, how many of these differ, and how many are new."""
+
+    replayed: int
+    changed: int
+    new: int
+
+
+def tally(raw: bytes) -> Tally:
+    """Return the numbers of the links in bytes."""
+    numbers = array("q")
+    numbers.frombytes(raw)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    new = sum(n < 8 for n in numbers)
+    return Tally(len(numbers) - new, sum(n & DIFFERS > 0 and n >= 8 for n in numbers), new)
+
+
 def unpacked(raw: bytes) -> list[Link]:
     """Return the links in bytes."""
     numbers = array("q")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.test import Client
 
@@ -141,3 +143,88 @@ def test_todays_code_against_history(trade: Log, debugger: Client) -> None:
     text = page(debugger, fork)
     assert "ValueError: &lt;b&gt;" in text
     assert "by projection, type and version" in text
+
+
+def act(client: Client, fork: Fork, **fields: str) -> int:
+    return client.post(
+        f"/shop/sandboxes/{fork.pk}/act?timeline={fork.timeline}", fields
+    ).status_code  # fmt: skip
+
+
+def test_a_duplicate_has_the_recipe_and_none_of_the_runs(trade: Log, debugger: Client) -> None:
+    fork = made(debugger, name="One", position="6", start="1")
+    assert act(debugger, fork, do="duplicate") == 302
+    copy = Fork.objects.latest("pk")
+    same = ("name", "base", "until", "edits", "code", "options", "system")
+    assert [getattr(copy, n) for n in same] == [getattr(fork, n) for n in same]
+    assert (copy.timeline != fork.timeline, copy.runs.count(), copy.discarded) == (True, 0, False)
+    assert done(fork).status == "finished"
+    act(debugger, copy, do="start")
+    assert done(copy).result == {**(done_of(fork).result or {}), "self": None}
+
+
+def done_of(fork: Fork) -> Run:
+    return fork.runs.latest("number")
+
+
+def test_the_fork_point_moves(trade: Log, debugger: Client, viewer: Client) -> None:
+    fork = made(debugger, position="6")
+    assert 'value="5"' in page(debugger, fork)
+    assert act(viewer, fork, do="move", base="4", until="50") == 403
+    assert act(debugger, fork, do="move", base="4", until="50") == 302
+    moved = Fork.objects.latest("pk")
+    assert (moved.base, moved.until, moved.edits) == (4, 50, fork.edits)
+    fork.refresh_from_db()
+    assert fork.discarded  # it had never run
+    act(debugger, moved, do="start")
+    run = done(moved)
+    assert run.result
+    assert (run.status, run.result["missing"]) == ("finished", 1)
+
+    assert act(debugger, moved, do="move", base="3", until="50") == 302
+    moved.refresh_from_db()
+    assert not moved.discarded  # its run is still to be seen
+
+
+@pytest.mark.parametrize(
+    ("base", "until", "words"),
+    [
+        ("6", "50", "is not after the fork point"),
+        ("60", "50", "expected 0"),
+        ("never", "50", "never"),
+        ("3", "5", "up to"),
+    ],
+)
+def test_a_fork_point_that_cannot_be_is_refused(
+    base: str, until: str, words: str, trade: Log, debugger: Client
+) -> None:
+    fork = made(debugger, position="6")
+    answer = debugger.post(
+        f"/shop/sandboxes/{fork.pk}/act?timeline={fork.timeline}",
+        {"do": "move", "base": base, "until": until},
+    )
+    assert answer.status_code == 422
+    text = answer.content.decode()
+    assert words in text
+    assert f'name="base" maxlength="80" required value="{base}"' in text
+    assert Fork.objects.count() == 1
+
+
+def test_a_run_that_rests_says_what_differs_so_far(trade: Log, debugger: Client) -> None:
+    fork = made(debugger, position="6", until="20", start="1")
+    run = done_of(fork)
+    Run.objects.filter(pk=run.pk).update(steps=3)
+    assert done(fork).status == "paused"
+    text = page(debugger, fork)
+    found = re.search(r"<b>So far (\d+) gone, 0 changed, 0 new</b>, of (\d+)\srecorded", text)
+    assert found, text[text.index("Verdict") :][:600]
+    gone, of = map(int, found.groups())
+    assert (gone, of) == (of - 3, Run.objects.get(pk=run.pk).done)
+    Run.objects.filter(pk=run.pk).update(status="queued", steps=0)
+    assert done(fork).status == "finished"
+    assert "So far" not in page(debugger, fork)
+    act(debugger, made(debugger, start="1"), do="start")
+    rested = Fork.objects.latest("pk").runs.earliest("number")
+    Run.objects.filter(pk=rested.pk).update(steps=3)
+    jobs.work(jobs.claim(rested.pk) or rested)
+    assert "So far nothing differs" in page(debugger, rested.fork, f"?timeline={rested.timeline}")

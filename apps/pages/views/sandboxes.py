@@ -27,6 +27,7 @@ from apps.pages.views.touring import note_progress
 from apps.sandbox.commands import control, forks
 from apps.sandbox.errors import BadRecipe, UnknownSandbox
 from apps.sandbox.queries import forks as found
+from apps.sandbox.queries.comparison import so_far
 from apps.sandbox.queries.forks import Fork, Run
 
 PAGE = next(page for page in PAGES if page.url == "pages:sandboxes")
@@ -154,7 +155,7 @@ def part(request: HttpRequest, frame: Frame, number: int) -> HttpResponse:
 @require_POST
 @of_system
 def act(request: HttpRequest, frame: Frame, number: int) -> HttpResponse:
-    """Start a run, pause it and so on, keep it as a test, or discard the sandbox."""
+    """Start a run, pause it and so on, keep it as a test; copy, move or discard the sandbox."""
     need(frame)
     fork = _fork(frame, number)
     line, what = log.line(frame.slug), request.POST.get("do", "")
@@ -164,6 +165,8 @@ def act(request: HttpRequest, frame: Frame, number: int) -> HttpResponse:
             forks.discard(fork)
             note(frame.actor, "sandbox discarded", fork.name, system_id=fork.system)
             return HttpResponseRedirect(reverse("pages:sandboxes", args=[frame.slug]))
+        if what in ("duplicate", "move"):
+            return HttpResponseRedirect(_address(frame, _copied(request, frame, line, fork)))
         if what == "start":
             forks.change(line, fork, options=fork.options | _pace(request))
             run = forks.start(line, fork, check=request.POST.get("check", ""))
@@ -178,10 +181,23 @@ def act(request: HttpRequest, frame: Frame, number: int) -> HttpResponse:
     return HttpResponseRedirect(_address(frame, fork, run))
 
 
+def _copied(request: HttpRequest, frame: Frame, line: Line, fork: Fork) -> Fork:
+    """Return the sandbox with the same recipe; where it is to be moved, over another stretch."""
+    if request.POST.get("do") == "move":
+        base = log.moment(line, request.POST.get("base", "")[:80])
+        until = log.moment(line, request.POST.get("until", "")[:80])
+        made = forks.move(line, fork, base=base, until=until, by=frame.user_id)
+    else:
+        made = forks.duplicate(line, fork, by=frame.user_id)
+    note(frame.actor, "sandbox made", made.name, system_id=made.system)
+    return made
+
+
 def _refused(request: HttpRequest, frame: Frame, fork: Fork, text: str) -> HttpResponse:
     runs = found.runs(fork)
     run = next((each for each in runs if each.timeline == frame.line.timeline), None)
-    context = _basics(frame, fork, run) | {"runs": runs, "error": text}
+    moving = request.POST if request.POST.get("do") == "move" else None
+    context = _basics(frame, fork, run) | {"runs": runs, "error": text, "moving": moving}
     context |= recipe(request, frame, fork) | draft(request, frame, fork)
     context |= results(request, frame, fork, run, runs)
     return render(request, "sandbox/sandbox.html", context, status=422)
@@ -231,7 +247,7 @@ def results(
     context: dict[str, Any] = {
         "runs": runs, "said": SAID[run.status], "rate": round(rate), "seconds": seconds,
         "left": (run.total - run.done) / rate if rate else None, "result": run.result,
-        "everything": request.GET.get("show") == "all",
+        "everything": request.GET.get("show") == "all", "so_far": so_far(run),
     }  # fmt: skip
     if run.result:
         original: Line = log.line(frame.slug)

@@ -52,6 +52,34 @@ def create(
         )  # fmt: skip
 
 
+def duplicate(
+    line: Line, fork: Fork, *, base: int | None = None, until: int | None = None,
+    by: int | None = None,
+) -> Fork:  # fmt: skip
+    """Make a sandbox with the recipe of another, over the same stretch or one that is given.
+
+    raises  BadRecipe, also where an edit that is on is not in the stretch
+    """
+    return create(
+        line, base=fork.base if base is None else base, name=fork.name,
+        until=fork.until if until is None else until, edits=fork.edits, code=fork.code,
+        options=fork.options, by=by,
+    )  # fmt: skip
+
+
+def move(line: Line, fork: Fork, *, base: int, until: int, by: int | None = None) -> Fork:
+    """Move a sandbox to another stretch and return it: a copy, as its runs stay where they are.
+
+    One that never ran is put away for it.
+    raises  BadRecipe
+    """
+    with transaction.atomic():
+        made = duplicate(line, fork, base=base, until=until, by=by)
+        if not fork.runs.exists():
+            discard(fork)
+    return made
+
+
 def most() -> int:
     """Return how many entries a sandbox may cover."""
     return int(settings.SANDBOX_EVENTS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,11 +15,33 @@ from apps.projections import exact
 from apps.projections.diff import changes
 from apps.projections.diff import jsonable as change_shape
 from apps.sandbox.errors import NotNow
+from apps.sandbox.links import tally
 from apps.sandbox.models import Run
 from apps.sandbox.queries.forks import original
 
 SHOWN = 1000  # differences in one answer
 CHANGES = 50
+
+
+class SoFar(NamedTuple):
+    """What differs among the entries a run is past, of all kinds."""
+
+    done: int
+    changed: int
+    missing: int
+    new: int
+
+
+def so_far(run: Run) -> SoFar | None:
+    """Return what differs while a run goes on or rests; None before its first checkpoint."""
+    if run.result is not None or not run.done or run.check_of == "folds":
+        return None
+    chunks = run.chunks.values_list("links", flat=True)
+    each = [tally(zlib.decompress(bytes(raw))) for raw in chunks]
+    replayed, changed, new = (
+        (sum(column) for column in zip(*each, strict=True)) if each else (0,) * 3
+    )
+    return SoFar(run.done, changed, max(0, run.done - replayed), new)
 
 
 def comparison(run: Run) -> dict[str, Any]:
