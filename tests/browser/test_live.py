@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.browser import trading
 from tests.live.proxy import Proxy
@@ -46,7 +48,7 @@ def send(shop: System, *types: str) -> int:
 
 def rows(page: Page) -> list[str]:
     found: list[str] = page.locator("#tail tbody tr").evaluate_all(
-        "rows => rows.map(r => r.dataset.row + ' ' + r.innerText.replace(/\\s+/g, ' '))"
+        "rows => rows.map(r => r.dataset.row + ' ' + r.textContent.replace(/\\s+/g, ''))"
     )
     return found
 
@@ -157,3 +159,55 @@ def test_it_says_that_the_network_is_gone_and_comes_back(
     server.start()
     arrives(page, send(shop, "Restarted"))
     assert rows(page) == rows(stand(page.context.new_page(), shop))
+
+
+def test_playing_the_past_moves_rows_and_flow_with_it(page: Page, shop: System) -> None:
+    stand(page, shop, "?at=1")
+    arrives(page, 1)
+    flow = page.locator('[data-part="flow"]')
+    before = flow.inner_html()
+    page.locator(".speed select").select_option("25×")
+    page.get_by_label("Play", exact=True).click()
+    page.wait_for_function(
+        "() => Number(document.querySelector('#tail tbody tr')?.dataset.row) > 60",
+        timeout=OUTAGE_MS,
+    )
+    page.get_by_label("Pause", exact=True).click()
+    at = int(page.locator("#needle").get_attribute("aria-valuenow") or 0)
+    newest = page.locator("#tail tbody tr").first
+    expect(newest).to_have_attribute(
+        "data-row", re.compile(f"^({at}|{at - 1})$")
+    )  # or its delivery
+    assert "payments" not in before
+    expect(flow).to_contain_text("payments")
+    expect(page.locator("html")).to_have_attribute("data-mode", "past")
+    assert rows(page) == rows(stand(page.context.new_page(), shop, f"?at={at}"))
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_it_can_be_read_in_both_themes(page: Page, shop: System, theme: str) -> None:
+    stand(page, shop, f"?theme={theme}")
+    expect(page.locator("html")).to_have_attribute("data-theme", theme)
+    arrives(page, send(shop, "Themed"))
+    found = Axe().run(page).response["violations"]
+    serious = [rule for rule in found if rule["impact"] in ("serious", "critical")]
+    assert not serious, json.dumps(serious, indent=1)[:4000]
+
+
+def test_it_says_when_others_are_not_heard_and_when_they_are_again(
+    page: Page, shop: System
+) -> None:
+    trouble = {"degraded": "Redis does not answer"}
+
+    def pass_on(route: WebSocketRoute) -> None:
+        server = route.connect_to_server()
+        server.on_message(lambda text: route.send(json.dumps(json.loads(text) | trouble)))
+
+    page.route_web_socket(re.compile("/live"), pass_on)
+    stand(page, shop)
+    banner = page.locator("#banner")
+    expect(banner).to_contain_text("Redis does not answer: what other processes record")
+    arrives(page, send(shop, "Degraded"))
+    trouble["degraded"] = ""
+    arrives(page, send(shop, "Healed"))
+    expect(banner).to_be_hidden()
