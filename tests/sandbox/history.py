@@ -13,7 +13,8 @@ from apps.ingest import cloudevents, deliveries
 from apps.projections import merge
 from apps.projections.exact import MISSING
 from apps.sandbox.answers import Answers
-from apps.sandbox.engine import Emission, Engine
+from apps.sandbox.emissions import Emission
+from apps.sandbox.engine import Engine
 from apps.sandbox.local import Local
 from apps.sandbox.outcome import Host
 from apps.sandbox.plan import Plan

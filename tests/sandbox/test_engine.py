@@ -10,7 +10,7 @@ import pytest
 
 from apps.eventlog.envelope import Envelope, Recorded
 from apps.sandbox.edits import read
-from apps.sandbox.engine import Emission, Stopped
+from apps.sandbox.emissions import Emission, Stopped
 from apps.sandbox.plan import Plan
 from evdebug.sdk import Context, Event, New, Unavailable, subscriber, subscriptions
 from tests.factories import NOON

@@ -149,7 +149,7 @@ def test_what_is_refused_is_told_as_the_handlers_failure(body: str, words: str, 
         "import ctypes; ctypes.string_at(0)",
         "while True: pass",
         "time.sleep(1); [None for _ in iter(int, 1)]",
-        "for fd in range(3, 20):\n    try: os.write(fd, b'\\xff\\xff\\xff\\xff' * 100)\n"
+        "for fd in range(3, 1000):\n    try: os.write(fd, b'\\xff\\xff\\xff\\xff' * 100)\n"
         "    except OSError: pass",
     ],
 )

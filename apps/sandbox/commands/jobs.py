@@ -27,7 +27,7 @@ from apps.sandbox import links
 from apps.sandbox.commands import folding, settle
 from apps.sandbox.commands.prepare import Prepared, prepare
 from apps.sandbox.commands.selfcheck import self_check
-from apps.sandbox.engine import Emission, Stopped
+from apps.sandbox.emissions import Emission, Stopped
 from apps.sandbox.models import OVER, Chunk, Run
 from apps.sandbox.outcome import Outcome
 from apps.sandbox.pace import Pace

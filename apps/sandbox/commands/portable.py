@@ -28,7 +28,7 @@ from apps.sandbox.commands.forks import checked
 from apps.sandbox.commands.prepare import Prepared, prepare
 from apps.sandbox.compare import COMPARED, Comparison, Entry, compare
 from apps.sandbox.edits import BadEdit
-from apps.sandbox.engine import Emission, Stopped
+from apps.sandbox.emissions import Emission, Stopped
 from apps.sandbox.errors import BadRecipe, NotNow
 from apps.sandbox.folder import Difference, Expected, Folder, Recipe
 from apps.sandbox.known import States

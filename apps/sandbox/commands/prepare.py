@@ -15,7 +15,8 @@ from apps.projections.grammar import ExpressionError
 from apps.projections.queries.finding import read_expression
 from apps.sandbox import edits as recipes
 from apps.sandbox.answers import LENIENT, Answers, Stub
-from apps.sandbox.engine import Emission, Engine
+from apps.sandbox.emissions import Emission
+from apps.sandbox.engine import Engine
 from apps.sandbox.models import Run
 from apps.sandbox.outcome import Outcome
 from apps.sandbox.plan import Plan

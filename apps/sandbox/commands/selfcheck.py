@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from apps.sandbox.commands.prepare import Prepared
-from apps.sandbox.engine import Engine, Stopped
+from apps.sandbox.emissions import Stopped
+from apps.sandbox.engine import Engine
 from apps.sandbox.models import Run
 from apps.sandbox.queries.code import RECORDED, Hosts
 from apps.sandbox.recording import service_of
