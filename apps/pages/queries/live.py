@@ -16,6 +16,7 @@ from apps.audits.queries.findings import findings
 from apps.audits.unusual import Usual
 from apps.eventlog.envelope import Recorded, Undecodable
 from apps.eventlog.places import Line
+from apps.eventlog.queries import log
 from apps.eventlog.queries.search import search
 from apps.live import diagram
 from apps.live.counters import SECOND, Counters, error_of
@@ -26,12 +27,13 @@ from apps.pages import words
 from apps.pages.alarms import Alarm, alarm, rate
 from apps.pages.queries.browser import asked
 from apps.pages.queries.services import Cast, cast
+from apps.pages.queries.sources import health
 from apps.pages.templatetags.evdebug import tile, when
 from apps.pages.tiles import Tile, shown
 from apps.pages.words import visible
 
 VIEWS = (("rate", "Rate"), ("latency", "Latency"), ("failures", "Failures"))
-TYPES, FAILURES, LAGS = 40, 6, 6  # rows
+TYPES, FAILURES, LAGS, TAPS = 40, 6, 6, 8  # rows
 FAILED = 200  # deliveries looked at
 HEIGHT = 22  # px of a sparkline
 SAID = 90  # characters of a row's summary
@@ -61,11 +63,12 @@ class Failure(NamedTuple):
 
 
 def parts(
-    line: Line, counters: Counters, *, now: int | None, views: Iterable[str]
+    line: Line, counters: Counters, *, now: int | None, views: Iterable[str], edge: bool = True
 ) -> dict[str, str]:
     """Return the drawn parts: "info", "types", "attention", and "flow:VIEW" for each view.
 
-    now  the moment, in log_time; None is that of the counters' last event
+    now   the moment, in log_time; None is that of the counters' last event
+    edge  whether that is the live edge: how taps are is known of now alone
     """
     seen, drawn = cast(line.system), flow(counters, now=now)
     time = drawn.time
@@ -74,6 +77,7 @@ def parts(
     open_ = [a for a in alarms if not _muted(a.finding)]
     odd = {a.finding.subject for a in alarms if a.finding.code in ("rate", "silence")}
     context = {"slug": line.slug, "flow": drawn, "cast": seen, "empty": not line.head}
+    context["taps"] = health(line)[:TAPS] if edge else []
     channels = [c for c in drawn.channels() if c]
     found = {
         "info": _drawn("info", context | {"channels": len(channels), "rate": rate(drawn.rate)}),
@@ -117,7 +121,13 @@ def _types(
         rows.append(_type(name, counts, now.get(name, 0.0), usual.get(name), seen, name in odd))
     # Labels of the axis: its first point, and the moment.
     first = (time // (SPARK_S * SECOND) - POINTS + 1) * SPARK_S * SECOND
-    return {"types": rows, "from": first, "to": time}
+    return {"types": rows, "from": first, "to": time, "covers": _covers(line, time)}
+
+
+def _covers(line: Line, time: int) -> str:
+    """Return how much of the sparklines' time there is a log of, "" for all."""
+    began = log.time_at(line, 1) or time
+    return words.duration(time - began) if time - began < POINTS * SPARK_S * SECOND else ""
 
 
 def _type(

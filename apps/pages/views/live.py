@@ -54,7 +54,8 @@ def _drawn(
 ) -> tuple[dict[str, Any], QueryError | None]:
     line, at, view = frame.line, frame.at, _view(request)
     now = edge(line) if at.live else at.time
-    parts = drawing.parts(line, counted(line, at=at.position), now=now, views=[view])
+    counters = counted(line, at=at.position)
+    parts = drawing.parts(line, counters, now=now, views=[view], edge=at.live)
     shown = {name.partition(":")[0]: mark_safe(html) for name, html in parts.items()}  # noqa: S308 - drawn by our templates
     rows, error = "", None
     try:

@@ -1,0 +1,46 @@
+"""What the Live page says beside the flow: how taps are, and how old the log is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.test import Client
+
+from apps.access.actor import CONSOLE
+from apps.ingest.commands import taps
+from apps.ingest.models import Tap
+from tests.conftest import Log
+from tests.pages.reading import read, text
+
+NASTY = '<img src=x onerror="alert(1)">\u202e'
+
+
+@pytest.fixture(autouse=True)
+def _begun(shop: Log) -> None:
+    shop.add(type="first")
+
+
+@pytest.fixture
+def tap(shop: Log, tmp_path: Path) -> Tap:
+    added = taps.add(shop.line, "logs", "files", {"path": str(tmp_path)}, by=CONSOLE)
+    Tap.objects.filter(pk=added.pk).update(
+        state="failing", said=f"gone: {NASTY}", lag=7, wanted=True
+    )
+    return added
+
+
+def test_a_tap_that_fails_is_said_with_its_lag_and_error(
+    viewer: Client, shop: Log, tap: Tap
+) -> None:
+    page = viewer.get("/shop/live")
+    assert "logs failing 7 gone: <img src=x" in " ".join(text(page).split())
+    assert not read(page).forbidden
+
+
+def test_how_taps_were_in_the_past_is_not_known(viewer: Client, shop: Log, tap: Tap) -> None:
+    assert "failing" not in text(viewer.get("/shop/live?at=1"))
+
+
+def test_where_the_log_is_younger_than_the_lines_that_is_said(viewer: Client, shop: Log) -> None:
+    assert "The log begins" in text(viewer.get("/shop/live?at=1"))
