@@ -57,13 +57,17 @@ def result(rows: list[Row]) -> dict[str, Any]:
     fine, changed, broken = (
         sum(getattr(r, w) for r in rows) for w in ("fine", "changed", "broken")
     )
-    head = "Every event folds as before." if not changed + broken else f"{broken} folds break."
+    head = (
+        "Every event folds as before."
+        if not changed + broken
+        else f"{_grouped(broken)} folds break."
+    )
     if changed and not broken:
-        head = f"{changed} folds come out otherwise."
-    text = f"{fine} are fine, {changed} changed, {broken} broken."
+        head = f"{_grouped(changed)} folds come out otherwise."
+    text = "{} are fine, {} changed, {} broken.".format(*map(_grouped, (fine, changed, broken)))
     figures = [
-        Figure("Broken", str(broken), tone="bad" if broken else "ok"),
-        Figure("Changed", str(changed)), Figure("Fine", str(fine)),
+        Figure("Broken", _grouped(broken), tone="bad" if broken else "ok"),
+        Figure("Changed", _grouped(changed)), Figure("Fine", _grouped(fine)),
     ]  # fmt: skip
     kept = msgspec.to_builtins(rows)
     return {
@@ -75,3 +79,7 @@ def result(rows: list[Row]) -> dict[str, Any]:
         "digest": blake2b(msgspec.json.encode(kept), digest_size=16).hexdigest(), "self": None,
         "twins": [], "moved": 0,
     }  # fmt: skip
+
+
+def _grouped(number: int) -> str:
+    return f"{number:,}".replace(",", "\u202f")
