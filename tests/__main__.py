@@ -1,9 +1,9 @@
 """`python -m tests`: every test that can run on this machine, and why the others cannot.
 
-Three runs of pytest, each with its own closing line: on SQLite, on PostgreSQL (the tests that use
-the database), and in Chromium. `--slow` runs the crash, soak and load suites instead. Further
-arguments are pytest's. Exits with 1 when a test failed, or when one was skipped although
-`EVDEBUG_REQUIRE_SERVICES=1`.
+Three runs of pytest, each with its own closing line: on SQLite, on PostgreSQL (the tests of what is
+written in SQL), and in Chromium. `--slow` runs the crash, soak and load suites instead, and on
+PostgreSQL also the other tests that use the database. Further arguments are pytest's. Exits with 1
+when a test failed, or when one was skipped although `EVDEBUG_REQUIRE_SERVICES=1`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 from tests import services
 
 OK, NO_TESTS = 0, 5
+SQL = [f"tests/{name}" for name in ("eventlog", "traces", "projections", "sandbox", "audits")]
 CLOSING = re.compile(r"\d+ (passed|failed|skipped|errors?|deselected|warnings?|x?passed|xfailed)")
 COUNT = re.compile(r"(\d+) ([a-z]+)")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -88,7 +89,7 @@ def main(arguments: list[str]) -> int:
     more = [a for a in arguments if a != "--slow"]
     with ExitStack() as stack:
         done = []
-        for run in runs(stack, slow=slow):
+        for run in runs(stack, slow=slow, narrow=any(a[0] != "-" for a in more)):
             if not run.missing:
                 run.go(more)
             done.append(run)
@@ -101,8 +102,11 @@ def main(arguments: list[str]) -> int:
     return int(any(run.failed for run in done))
 
 
-def runs(stack: ExitStack, *, slow: bool) -> Iterator[Run]:
-    """Yield the runs; a service is started before the first run that needs it."""
+def runs(stack: ExitStack, *, slow: bool, narrow: bool) -> Iterator[Run]:
+    """Yield the runs; a service is started before the first run that needs it.
+
+    `narrow`: the caller names the tests.
+    """
     redis, no_redis = entered(stack, services.redis)
     variables = {} if no_redis else {"TEST_REDIS_URL": redis}
     workers = ["-n", "2", "--dist", "loadfile"]
@@ -111,16 +115,25 @@ def runs(stack: ExitStack, *, slow: bool) -> Iterator[Run]:
         yield Run("SQLite, slow", ["-m", "slow"], variables)
     else:
         yield Run("SQLite", ["-m", "not slow and not browser", *workers], variables)
-    server, missing = entered(stack, lambda: services.postgresql(durable=slow))
-    if not missing:
-        variables = variables | {"DATABASE_URL": server.url, "TEST_POSTGRESQL_URL": server.url}
-    marks = "slow and not browser" if slow else "not slow and not browser"
-    selected = ["--database-only", "-m", marks, *([] if slow else workers)]
-    yield Run("PostgreSQL" + ", slow" * slow, selected, variables, missing)
-    if not slow:
-        variables.pop("DATABASE_URL", None)
+    server, missing = entered(stack, services.postgresql)
+    given = variables | on(server, missing)
+    quick = ["--database-only", "-m", "not slow and not browser", *workers]
+    if slow:
+        others = [f"--ignore={folder}" for folder in SQL]
+        yield Run("PostgreSQL, the others", [*quick, *others], given, missing)
+        server, missing = entered(stack, lambda: services.postgresql(durable=True))
+        given = variables | on(server, missing)
+        marks = ["--database-only", "-m", "slow and not browser"]
+        yield Run("PostgreSQL, slow", marks, given, missing)
+    else:
+        yield Run("PostgreSQL", [*quick, *([] if narrow else SQL)], given, missing)
         _, missing = entered(stack, lambda: nullcontext(services.chromium()))
         yield Run("Chromium", ["-m", "browser and not slow", *workers], variables, missing)
+
+
+def on(server: Any, missing: str) -> dict[str, str]:
+    """Return the variables that put the tests on a PostgreSQL server."""
+    return {} if missing else {"DATABASE_URL": server.url, "TEST_POSTGRESQL_URL": server.url}
 
 
 def entered(stack: ExitStack, service: Callable[[], Any]) -> tuple[Any, str]:
