@@ -381,6 +381,7 @@ def test_single_keys_can_be_turned_off(page: Page, shop: System) -> None:
         page.get_by_role("button", name="Save").first.click()
 
 
+@pytest.mark.slow
 def test_dragging_for_seconds_leaves_no_memory_behind(page: Page, shop: System) -> None:
     stand(page, shop, 100)
     session = page.context.new_cdp_session(page)
@@ -389,11 +390,13 @@ def test_dragging_for_seconds_leaves_no_memory_behind(page: Page, shop: System) 
         session.send("HeapProfiler.collectGarbage")
         return int(session.send("Memory.getDOMCounters")["nodes"])
 
+    (left, y), (right, _) = point(page, 0.2), point(page, 0.8)
+
     def drag(times: int) -> None:
-        page.mouse.move(*point(page, 0.2))
+        page.mouse.move(left, y)
         page.mouse.down()
         for step in range(times):
-            page.mouse.move(*point(page, 0.2 + 0.6 * (step % 50) / 50))
+            page.mouse.move(left + (right - left) * (step % 50) / 50, y)
             page.wait_for_timeout(10)
         page.mouse.up()
         settled(page)
