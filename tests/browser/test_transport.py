@@ -290,9 +290,12 @@ def test_the_overview_moves_the_window(page: Page, shop: System) -> None:
     page.keyboard.press("+")
     page.keyboard.press("+")
     expect(page).to_have_url(re.compile("zoom="))
-    before = page.locator("#brush").get_attribute("x")
+    brush = page.locator("#brush")
+    expect(brush).not_to_have_attribute("x", "0.000%")  # it was, while all was in view
+    expect(page.locator("#timeline")).not_to_have_attribute("data-loading", "")
+    before = brush.get_attribute("x")
     page.locator("#tl-over").click(position={"x": 60, "y": 8})
-    expect(page.locator("#brush")).not_to_have_attribute("x", before or "")
+    expect(brush).not_to_have_attribute("x", before or "")
     expect(page.locator("#timeline")).not_to_have_attribute("data-loading", "")
 
 
