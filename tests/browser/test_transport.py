@@ -32,14 +32,17 @@ def shown(page: Page) -> int:
 
 def settled(page: Page) -> None:
     """Wait until address, labels, needle and table agree."""
-    page.wait_for_function("""() => {
+    page.wait_for_function(
+        """() => {
         const digits = (s) => Number(s.replace(/\\D/g, ''));
         const at = Number(new URL(location.href).searchParams.get('at')) || null;
         const shown = digits(document.querySelector('.asof [data-bind=pos]').textContent);
         const row = Number(document.querySelector('#results tr[data-pos]')?.dataset.pos ?? 0);
         const busy = document.querySelector('.htmx-request');
         return (at === null || at === shown) && row <= shown && shown - row < 8 && !busy
-            && Number(document.getElementById('needle').getAttribute('aria-valuenow')) === shown; }""")
+            && Number(document.getElementById('needle').getAttribute('aria-valuenow')) === shown; }""",
+        timeout=60_000,
+    )
 
 
 def stand(page: Page, shop: System, position: int | None = None) -> Page:

@@ -21,7 +21,8 @@ from tests import brokers, services
 from tests.ingest.test_tap_crash import BAD, COUNT, PATIENCE_S, Tapped, bodies, check
 from tests.running import Evdebug
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+# What a tap does at each step does not depend on the database.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.only("sqlite")]
 FAILPOINTS = ("tap_mid_batch", "tap_after_commit")  # before the commit, and before it is settled
 
 Publish = Callable[[], None]
