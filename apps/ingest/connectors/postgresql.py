@@ -119,7 +119,9 @@ class PostgreSQL:
         if self._channels:
             self._reader = Notifications(self._wire, self._channels, cursor)
         elif self._mode == "slot":
-            self._reader = Slot(self._wire, slot_name(self._around.name), self._table, cursor)
+            ((database,),) = self._wire.ask("SELECT current_database()")
+            name = slot_name(self._around.name, database)
+            self._reader = Slot(self._wire, name, self._table, cursor)
         else:
             self._reader = Polled(self._wire, self._table, cursor, str(self._start))
 

@@ -5,6 +5,7 @@ The slot is peeked at, and moved on only once what was peeked is stored.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Generator, Iterator
@@ -26,9 +27,10 @@ LANE = "log"
 Column = tuple[str, int]
 
 
-def slot_name(tap: str) -> str:
-    """Return the name of a tap's slot and publication."""
-    return "evdebug_" + re.sub(r"[^a-z0-9_]", "_", tap.lower())[:50]
+def slot_name(tap: str, database: str) -> str:
+    """Return the name of a tap's slot and publication: slots are the whole server's."""
+    which = hashlib.sha256(database.encode()).hexdigest()[:6]
+    return f"evdebug_{re.sub('[^a-z0-9_]', '_', tap.lower())[:40]}_{which}"
 
 
 class Slot:

@@ -14,6 +14,7 @@ from psycopg import sql
 from apps.ingest import buses
 from apps.ingest.connector import BadSettings, Connector, Cursor, Refused, Surroundings
 from apps.ingest.connectors import postgresql_wire
+from apps.ingest.connectors.postgresql_slot import slot_name
 from tests import services
 from tests.ingest.connector_contract import ConnectorContract
 from tests.services import free_port, wait_for
@@ -246,3 +247,10 @@ class TestNotifications:
 
 
 del Outbox, ConnectorContract  # not tests by themselves
+
+
+def test_taps_of_one_name_on_two_databases_of_a_server_have_slots_of_their_own() -> None:
+    names = {slot_name("orders-1", database) for database in ("shop", "bank")}
+    assert len(names) == 2
+    assert len(slot_name("x" * 200, "y" * 63)) <= 63
+    assert slot_name("Ünd-1", "shop").isascii()
