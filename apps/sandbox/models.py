@@ -97,7 +97,7 @@ class Chunk(models.Model):
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="chunks")
     number = models.IntegerField()
-    outcomes = models.BinaryField(help_text="Outcomes, MessagePack under zlib.")
+    outcomes = models.BinaryField(help_text="Outcomes, JSON under zlib.")
     links = models.BinaryField(help_text="For each entry what it stands for; see links.py.")
 
     class Meta:

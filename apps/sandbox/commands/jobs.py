@@ -137,7 +137,7 @@ def journal(run: Run) -> list[Outcome]:
     """Return what handlers did up to the last checkpoint, in order."""
     found: list[Outcome] = []
     for raw in run.chunks.order_by("number").values_list("outcomes", flat=True):
-        found += msgspec.msgpack.decode(zlib.decompress(bytes(raw)), type=list[Outcome])
+        found += msgspec.json.decode(zlib.decompress(bytes(raw)), type=list[Outcome])
     return found
 
 
@@ -228,7 +228,7 @@ class _Writer:
             if held or outcomes:
                 Chunk.objects.create(
                     run=self.run, number=self._number,
-                    outcomes=zlib.compress(msgspec.msgpack.encode(outcomes), LEVEL),
+                    outcomes=zlib.compress(msgspec.json.encode(outcomes), LEVEL),
                     links=zlib.compress(links.packed(map(_link, held)), LEVEL),
                 )  # fmt: skip
                 self._number += 1

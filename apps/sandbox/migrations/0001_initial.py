@@ -67,7 +67,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('number', models.IntegerField()),
-                ('outcomes', models.BinaryField(help_text='Outcomes, MessagePack under zlib.')),
+                ('outcomes', models.BinaryField(help_text='Outcomes, JSON under zlib.')),
                 ('links', models.BinaryField(help_text='For each entry what it stands for; see links.py.')),
                 ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='chunks', to='sandbox.run')),
             ],
