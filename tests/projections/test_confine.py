@@ -190,8 +190,8 @@ got = ctypes.CFUNCTYPE(ctypes.c_int)(at)()
 
 
 UNREADABLE = (
-    "/etc/passwd", "/etc/hostname", "/proc/self/environ", "/proc/1/environ", "/root/.bashrc",
-    "/var/log/dpkg.log", "/dev/mem", "/sys/kernel/version",
+    "/etc/passwd", "/etc/hostname", "/proc/self/environ", "/proc/1/environ",
+    str(Path.home() / ".bashrc"), "/var/log/dpkg.log", "/dev/mem", "/sys/kernel/version",
 )  # fmt: skip
 
 
