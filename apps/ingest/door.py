@@ -20,9 +20,9 @@ from apps.access.errors import AccessError, BadKey
 from apps.access.queries import keys
 from apps.eventlog.envelope import Envelope
 from apps.eventlog.errors import LogUnavailable
-from apps.ingest import answers, bodies, decode, deliveries, figures, media
+from apps.ingest import answers, bodies, decode, deliveries, figures, marks, media
 from apps.ingest.answers import Report
-from apps.ingest.commands import hooks
+from apps.ingest.commands import hooks, returning
 from apps.ingest.decode import Limits
 from apps.ingest.failpoints import reached
 from apps.ingest.incoming import Gone, Held, Incoming, Receive, too_big
@@ -63,7 +63,7 @@ DOORS = {
 class Said:
     """What the headers of a request say, heard in one pass."""
 
-    __slots__ = ("attributes", "encodings", "headers", "keys", "length", "types")
+    __slots__ = ("attributes", "encodings", "headers", "keys", "length", "mark", "types")
 
     def __init__(self, headers: answers.Headers) -> None:
         self.headers = headers
@@ -72,6 +72,7 @@ class Said:
         self.encodings: list[bytes] = []
         self.length = 0
         self.attributes = False  # of a CloudEvent in binary mode
+        self.mark = b""  # of a sandbox
         for name, value in headers:
             if name == b"authorization":
                 self.keys.append(value)
@@ -83,6 +84,8 @@ class Said:
                 self.length = int(value) if value.isdigit() else 0
             elif name.startswith(b"ce-"):
                 self.attributes = True
+            elif name == marks.HEADER:
+                self.mark = value
 
 
 HELD = Held(max(settings.QUEUE_BYTES, settings.MAX_BODY))
@@ -140,6 +143,8 @@ async def _take(scope: dict[str, Any], receive: Receive) -> Report:
     mode = media.mode(door.is_report, tuple(said.types), said.attributes, empty=True)
     decoder = bodies.decoder(said.encodings)
     if mode == "lines":
+        if said.mark:
+            raise Refused(415, "unsupported_content_type", "a sandbox takes no streams of lines")
         stream = Stream(grant.timeline, door.take, origin=f"POST {scope['path']}", limits=LIMITS)
         return await stream.run(Incoming(receive, decoder))
     if said.length > settings.MAX_BODY:
@@ -210,7 +215,31 @@ async def _read(timeline: int, door: Door, said: Said, mode: media.Mode, body: b
     reached("received")
     if mode == "binary" and body:
         media.mode(door.is_report, tuple(said.types), said.attributes, empty=False)
-    return await _store(timeline, await _decoded(body, mode, said.headers, door))
+    decoded = await _decoded(body, mode, said.headers, door)
+    good = [item for item in decoded.items if isinstance(item, Envelope)]
+    if said.mark or any(map(marks.is_marked, good)):
+        return await _return(timeline, said.mark, decoded, good)
+    return await _store(timeline, decoded)
+
+
+async def _return(
+    timeline: int, header: bytes, decoded: decode.Decoded, good: list[Envelope]
+) -> Report:
+    """Keep for its run what a copy of a service publishes; all of it, or nothing."""
+    if bad := [item for item in decoded.items if isinstance(item, Problem)]:
+        raise Refused(400, bad[0].code, bad[0].detail)
+    mark = marks.read(header.decode("latin-1").strip()) if header else marks.of(good)
+    loop = asyncio.get_running_loop()
+    try:
+        new = await loop.run_in_executor(_hooks, _keep_aside, timeline, mark, good)
+    except (LogUnavailable, DatabaseError):
+        raise unavailable("the database cannot be written now") from None
+    return Report(len(good), new, len(good) - new, 0, [None] * len(good))
+
+
+def _keep_aside(timeline: int, mark: marks.Mark, good: list[Envelope]) -> int:
+    connection.close_if_unusable_or_obsolete()
+    return returning.put(timeline, mark, good)
 
 
 async def _decoded(

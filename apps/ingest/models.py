@@ -99,3 +99,24 @@ class Reject(models.Model):
 
     def __str__(self) -> str:
         return f"{self.origin}:{self.line} {self.code}"
+
+
+class Awaited(models.Model):
+    """A run of a sandbox that waits for what copies of services publish."""
+
+    token = models.CharField(max_length=32, unique=True)
+    timeline = models.BigIntegerField(help_text="Whose keys may publish for it.")
+    since = models.DateTimeField(auto_now_add=True)
+
+
+class Returned(models.Model):
+    """An event a copy published for a run, until the run has taken it."""
+
+    run = models.ForeignKey(Awaited, on_delete=models.CASCADE, related_name="returned")
+    number = models.BigIntegerField(help_text="Of the event that was handed out.")
+    event_id = models.CharField(max_length=1024)
+    size = models.BigIntegerField()
+    envelope = models.BinaryField(help_text="MessagePack.")
+
+    class Meta:
+        indexes = [models.Index(fields=["run", "number"], name="ingest_returned_by_mark")]

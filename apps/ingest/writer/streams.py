@@ -9,7 +9,7 @@ from functools import partial
 from typing import NamedTuple
 
 from apps.eventlog.envelope import Envelope
-from apps.ingest import decode
+from apps.ingest import decode, marks
 from apps.ingest.answers import Report
 from apps.ingest.bodies import Lines
 from apps.ingest.incoming import Incoming
@@ -53,6 +53,13 @@ def _settle(future: asyncio.Future[Stored], outcome: Stored | Exception) -> None
         future.set_exception(outcome)
     else:
         future.set_result(outcome)
+
+
+def _unmarked(index: int, item: decode.Item) -> decode.Item:
+    """Return what may go into the log: what belongs to a sandbox comes by a request of its own."""
+    if isinstance(item, Problem) or not marks.is_marked(item):
+        return item
+    return Problem(index, "marked", "it belongs to a sandbox; send it in a request, not as a line")
 
 
 class _Block(NamedTuple):
@@ -121,6 +128,8 @@ class Stream:
         read = partial(decode.lines, block, self._take, first=self._events, limits=self._limits)
         large = sum(map(len, block)) > IN_A_THREAD
         items = await asyncio.to_thread(read) if large else read()
+        if any(marks.NAME in line for line in block):
+            items = [_unmarked(n, item) for n, item in enumerate(items, self._events)]
         first, base = self._events, self._lines + 1
         numbers: Sequence[int] = range(base, base + len(block))
         if len(items) != len(block):
