@@ -78,21 +78,35 @@ def _whole(body: dict[str, Any], name: str, *, needed: bool = False) -> int | No
 
 @router.post("/{slug:system}/sandboxes")
 def create_sandbox(request: HttpRequest, system: str = SYSTEM) -> Any:
-    """Make a sandbox: `base`, and if wanted `until`, `name`, `edits`, `code`, `options`."""
+    """Make a sandbox: `base`, and if wanted `until`, `name`, `edits`, `code`, `options`, `target`.
+
+    A `target` is {"service", "http"} or {"service", "redis" or "tap", "stream"}: a copy outside.
+    """
     _may(request, system)
     body = _body(request, {"name", "base", "until", "edits", "code", "options", "target"})
-    if body.get("target"):
-        raise BadRecipe("target: only runs in process are known; leave it out.")
     by = callers.actor(request)
     with transaction.atomic():
         fork = forks.create(
             _line(request), base=_whole(body, "base", needed=True) or 0,
             until=_whole(body, "until"), name=str(body.get("name", "")),
-            edits=body.get("edits", []), code=body.get("code"), options=body.get("options"),
+            edits=body.get("edits", []), code=_code(body), options=body.get("options"),
             by=by.user_id,
         )  # fmt: skip
         note(by, "sandbox made", fork.name, system_id=fork.system)
     return _answer({"id": fork.pk, "timeline": fork.timeline}, 201)
+
+
+def _code(body: dict[str, Any]) -> Any:
+    """Return the code choices of a body, with its target among them."""
+    code, target = body.get("code"), body.get("target")
+    if not target:
+        return code
+    if not isinstance(target, dict) or not isinstance(target.get("service"), str):
+        raise BadRecipe('target is {"service", "http"}, or has "redis" or "tap" and "stream".')
+    if not isinstance(code or {}, dict):
+        raise BadRecipe("With a target, code is an object by service.")
+    where = {name: value for name, value in target.items() if name != "service"}
+    return {**(code or {}), target["service"]: where}
 
 
 @router.get("/{slug:system}/sandboxes")
@@ -118,7 +132,7 @@ def change_sandbox(request: HttpRequest, system: str = SYSTEM, sandbox: int = SA
 
 @router.post("/{slug:system}/sandboxes/{int:sandbox}/runs")
 def create_run(request: HttpRequest, system: str = SYSTEM, sandbox: int = SANDBOX) -> Any:
-    """Queue a run of the recipe, or with `check` one of twice, swapped, failing and folds."""
+    """Queue a run of the recipe, or with `check` one of twice, swapped, failing, folds and dry."""
     _may(request, system)
     body = _body(request, {"check"})
     fork = _fork(request, sandbox)

@@ -27,8 +27,15 @@ class Emission(msgspec.Struct):
 
 
 class Stopped(Exception):
-    """The run cannot go on by itself. `wanted` is the call nothing answers, if that is it."""
+    """The run cannot go on by itself.
 
-    def __init__(self, text: str, wanted: Mapping[str, Any] | None = None) -> None:
+    wanted  the call nothing answers, if that is it
+    again   whether it can go on later, from where it is
+    """
+
+    def __init__(
+        self, text: str, wanted: Mapping[str, Any] | None = None, *, again: bool = False
+    ) -> None:
         super().__init__(text)
         self.text, self.wanted = text, dict(wanted) if wanted else None
+        self.again = again or wanted is not None

@@ -8,7 +8,8 @@ from django.db import models
 
 STATUSES = ("queued", "running", "paused", "stopped", "cancelled", "failed", "finished")
 OVER = frozenset({"cancelled", "failed", "finished"})
-CHECKS = ("", "twice", "swapped", "failing", "folds")
+CHECKS = ("", "twice", "swapped", "failing", "folds", "dry")
+REPLAYS = ("", "twice", "swapped", "failing")  # those that make entries
 
 
 def nothing() -> dict[str, Any]:
@@ -25,7 +26,8 @@ class Fork(models.Model):
     """A copy of a system from a position on, and what is to be different in it.
 
     edits    as `edits.plain` shows them, those that are off among them
-    code     by service: {} as it is on disk, "recorded", {"module"}, {"git"}, {"source"}
+    code     by service: {} as it is on disk, "recorded", {"module"}, {"source"}; or a copy outside,
+             {"http"}, {"redis", "stream"}, {"tap", "stream"}
     options  missing (what a call without a recording does), stubs, drop_orphans, stop_when, speed
     """
 

@@ -16,6 +16,7 @@ from apps.sandbox import edits as recipes
 from apps.sandbox.commands import forks
 from apps.sandbox.errors import BadRecipe
 from apps.sandbox.queries import code as codes
+from apps.sandbox.queries import targets
 from apps.sandbox.queries.forks import Fork
 
 OPS = (
@@ -42,9 +43,11 @@ def recipe(request: HttpRequest, frame: Frame, fork: Fork) -> dict[str, Any]:
 def _service(fork: Fork, name: str, source: str) -> dict[str, Any]:
     choice = fork.code.get(name) or {}
     how = "recorded" if choice == "recorded" else next(iter(choice), "disk")
+    choice = {} if choice == "recorded" else choice
     return {
         "name": name, "how": how, "source": choice["source"] if how == "source" else source,
         "module": choice.get("module", "") if how == "module" else "",
+        "place": targets.place(choice) if targets.is_target(choice) else "",
     }  # fmt: skip
 
 
@@ -135,4 +138,15 @@ def _code(request: HttpRequest, fork: Fork) -> dict[str, Any]:
         code[service] = {"source": text or codes.told_of().sources.get(service, "") or "#"}
     elif how == "module":
         code[service] = {"module": request.POST.get("module", "")[:200].strip()}
+    elif how in targets.KINDS:
+        code[service] = _target(request, how)
     return code
+
+
+def _target(request: HttpRequest, how: str) -> dict[str, Any]:
+    """Return where a copy is, as the form says."""
+    made: dict[str, Any] = {how: request.POST.get("outside", "")[:2000].strip()}
+    if how != "http":
+        made["stream"] = request.POST.get("stream", "")[:500].strip()
+    types = request.POST.get("types", "")[:20_000].replace(",", " ").split()
+    return made | ({"types": types} if types else {})

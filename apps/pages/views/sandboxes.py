@@ -27,6 +27,7 @@ from apps.pages.views.touring import note_progress
 from apps.sandbox.commands import control, forks
 from apps.sandbox.errors import BadRecipe, UnknownSandbox
 from apps.sandbox.queries import forks as found
+from apps.sandbox.queries import targets
 from apps.sandbox.queries.comparison import so_far
 from apps.sandbox.queries.forks import Fork, Run
 
@@ -233,6 +234,8 @@ def _basics(frame: Frame, fork: Fork, run: Run | None) -> dict[str, Any]:
         "title": fork.name, "fork": fork, "run": run, "fork_at": at, "checks": CHECKS,
         "may": frame.may("debugger"), "underway": run is not None and run.status in UNDERWAY,
         "here": reverse("pages:sandbox", args=[frame.slug, fork.pk]),
+        "sends": [targets.place(choice) for choice in targets.of(fork.code).values()],
+        "seen": forks.is_seen(fork),
     }  # fmt: skip
 
 

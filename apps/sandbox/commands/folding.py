@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-import zlib
 from collections.abc import Callable
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
 from apps.projections.queries import against
 from apps.projections.queries.against import Row
+from apps.sandbox.commands import looked
+from apps.sandbox.commands.looked import grouped
 from apps.sandbox.errors import BadRecipe
 from apps.sandbox.models import Run
 from apps.sandbox.queries.forks import original
@@ -45,11 +45,7 @@ def settle(run: Run, beat: Callable[[int], None]) -> None:
             "There are no reducers: name their modules in EVDEBUG_CODE, or type one on the"
             " State page."
         )
-    took = round((time.monotonic() - begun) * 1000)
-    Run.objects.filter(pk=run.pk, fence=run.fence).update(
-        result=result(rows), done=run.total, ran_ms=took,
-        comparison=zlib.compress(b'{"pairs":[],"states":[]}'),
-    )  # fmt: skip
+    looked.keep(run, result(rows), begun)
 
 
 def result(rows: list[Row]) -> dict[str, Any]:
@@ -60,26 +56,17 @@ def result(rows: list[Row]) -> dict[str, Any]:
     head = (
         "Every event folds as before."
         if not changed + broken
-        else f"{_grouped(broken)} folds break."
+        else f"{grouped(broken)} folds break."
     )
     if changed and not broken:
-        head = f"{_grouped(changed)} folds come out otherwise."
-    text = "{} are fine, {} changed, {} broken.".format(*map(_grouped, (fine, changed, broken)))
+        head = f"{grouped(changed)} folds come out otherwise."
+    text = "{} are fine, {} changed, {} broken.".format(*map(grouped, (fine, changed, broken)))
     figures = [
-        Figure("Broken", _grouped(broken), tone="bad" if broken else "ok"),
-        Figure("Changed", _grouped(changed)), Figure("Fine", _grouped(fine)),
+        Figure("Broken", grouped(broken), tone="bad" if broken else "ok"),
+        Figure("Changed", grouped(changed)), Figure("Fine", grouped(fine)),
     ]  # fmt: skip
     kept = msgspec.to_builtins(rows)
-    return {
-        "same": fine, "changed": changed, "missing": 0, "new": 0, "unexpected": broken,
-        "head": head, "text": text, "verdict": f"{head} {text}", "folds": kept[:ROWS],
-        "folds_more": len(kept[ROWS:]),
-        "figures": msgspec.to_builtins(figures), "entities": 0, "calls": [], "orphans": 0,
-        "deliveries": {"same": 0, "changed": 0, "missing": 0, "new": 0}, "rules": [],
-        "digest": blake2b(msgspec.json.encode(kept), digest_size=16).hexdigest(), "self": None,
-        "twins": [], "moved": 0,
-    }  # fmt: skip
-
-
-def _grouped(number: int) -> str:
-    return f"{number:,}".replace(",", "\u202f")
+    return looked.result(
+        head, text, figures, kept, same=fine, changed=changed, unexpected=broken, folds=kept[:ROWS],
+        folds_more=len(kept[ROWS:]),
+    )  # fmt: skip

@@ -18,8 +18,9 @@ from apps.sandbox import edits as recipes
 from apps.sandbox.answers import POLICIES
 from apps.sandbox.edits import BadEdit
 from apps.sandbox.errors import BadRecipe, NotNow
-from apps.sandbox.models import CHECKS, Fork, Run
+from apps.sandbox.models import CHECKS, REPLAYS, Fork, Run
 from apps.sandbox.queries import code as codes
+from apps.sandbox.queries import targets
 from apps.sandbox.queries.recordings import bounded
 
 STUBS = 100
@@ -112,7 +113,8 @@ def discard(fork: Fork) -> None:
 def start(line: Line, fork: Fork, *, check: str = "", steps: int = 0) -> Run:
     """Queue a run of the recipe as it is now, on a timeline of its own; the first has the fork's.
 
-    check   "" for the recipe; twice, swapped, failing or folds for one of the checks
+    check   "" for the recipe; twice, swapped, failing or folds for one of the checks; dry to see
+            what would be handed to copies outside, which comes first where there are any
     raises  BadRecipe, NotNow
     """
     if check not in CHECKS:
@@ -122,6 +124,8 @@ def start(line: Line, fork: Fork, *, check: str = "", steps: int = 0) -> Run:
     if fork.discarded:
         raise NotNow("This sandbox was discarded.")
     _edits(line, fork.base, fork.until, fork.edits)
+    if check in REPLAYS:
+        _seen(fork)
     with transaction.atomic():
         Fork.objects.select_for_update().get(pk=fork.pk)
         number = (fork.runs.aggregate(last=Max("number"))["last"] or 0) + 1
@@ -134,6 +138,21 @@ def start(line: Line, fork: Fork, *, check: str = "", steps: int = 0) -> Run:
             code=fork.code, options=fork.options, total=fork.until - fork.base, steps=steps,
             want="run",
         )  # fmt: skip
+
+
+def is_seen(fork: Fork) -> bool:
+    """Return whether a dry run has shown what this recipe hands to its copies outside."""
+    wanted = targets.of(fork.code)
+    if not wanted:
+        return True
+    dry = fork.runs.filter(check_of="dry", status="finished").order_by("-number")
+    return any(targets.of(code) == wanted for code in dry.values_list("code", flat=True)[:20])
+
+
+def _seen(fork: Fork) -> None:
+    if not is_seen(fork):
+        places = ", ".join(targets.place(choice) for choice in targets.of(fork.code).values())
+        raise NotNow(f"Events would be sent to {places}. A dry run comes first: it shows which.")
 
 
 def _name(name: str, base: int) -> str:

@@ -24,11 +24,11 @@ from apps.eventlog.errors import EventLogError
 from apps.eventlog.places import Line
 from apps.eventlog.queries import log
 from apps.sandbox import links
-from apps.sandbox.commands import folding, settle
+from apps.sandbox.commands import dry, folding, settle
 from apps.sandbox.commands.prepare import Prepared, prepare
 from apps.sandbox.commands.selfcheck import self_check
 from apps.sandbox.emissions import Emission, Stopped
-from apps.sandbox.models import OVER, Chunk, Run
+from apps.sandbox.models import OVER, REPLAYS, Chunk, Run
 from apps.sandbox.outcome import Outcome
 from apps.sandbox.pace import Pace
 
@@ -76,8 +76,8 @@ def work(run: Run) -> Run:
 
 
 def _work(run: Run) -> None:
-    if run.check_of == "folds":
-        _fold(run)
+    if run.check_of not in REPLAYS:
+        _look(run)
         return
     line = log.line_of(run.timeline)
     with prepare(run, journal(run), beat=lambda: renew(run)) as prepared:
@@ -108,7 +108,7 @@ def _work(run: Run) -> None:
                     return
         except Stopped as stopped:
             writer.write()
-            _end(run, "stopped" if stopped.wanted else "failed", stopped.text, stopped.wanted)
+            _end(run, "stopped" if stopped.again else "failed", stopped.text, stopped.wanted)
             return
         except _Paused as paused:
             _end(run, paused.status, "")
@@ -118,15 +118,15 @@ def _work(run: Run) -> None:
         _end(run, "finished", "")
 
 
-def _fold(run: Run) -> None:
-    """Check reducers against history; what was folded is not kept, so it begins anew."""
+def _look(run: Run) -> None:
+    """Do a check that makes no entries: what it did is not kept, so it begins anew."""
 
     def beat(done: int) -> None:
         _asked(run)
         Run.objects.filter(pk=run.pk, fence=run.fence, status="running").update(done=done)
 
     try:
-        folding.settle(run, beat)
+        (dry if run.check_of == "dry" else folding).settle(run, beat)
     except _Paused as paused:
         _end(run, paused.status, "")
         return

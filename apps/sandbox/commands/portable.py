@@ -32,8 +32,9 @@ from apps.sandbox.emissions import Emission, Stopped
 from apps.sandbox.errors import BadRecipe, NotNow
 from apps.sandbox.folder import Difference, Expected, Folder, Recipe
 from apps.sandbox.known import States
-from apps.sandbox.models import CHECKS, Fork, Run
+from apps.sandbox.models import REPLAYS, Fork, Run
 from apps.sandbox.queries import code as codes
+from apps.sandbox.queries import targets
 from apps.sandbox.queries.code import Hosts
 from apps.sandbox.queries.forks import original
 from apps.sandbox.recording import Recording
@@ -47,8 +48,13 @@ def export(run: Run, path: Path, redactor: Redactor = NOTHING) -> Expected:
 
     raises  NotNow, BadRecipe, BadFolder
     """
-    if run.status != "finished" or run.check_of == "folds":
+    if run.status != "finished" or run.check_of not in REPLAYS:
         raise NotNow("Only a finished run that replays events can be exported.")
+    if outside := targets.of(run.code):
+        raise NotNow(
+            f"{next(iter(outside))} ran in a copy outside, which is not the same elsewhere: such a"
+            " run cannot be exported."
+        )
     with prepare(run, ()) as prepared:
         folder = _taken(run, prepared)
     folder = redacted(folder, redactor)
@@ -109,7 +115,7 @@ def rerun(path: Path, *, code: str | None = None) -> tuple[Expected | None, Expe
 def _ready(folder: Folder) -> Iterator[Prepared]:
     """Make the run of a folder ready; nothing of it is in the database."""
     recipe = folder.recipe
-    if recipe.check not in CHECKS or recipe.check == "folds":
+    if recipe.check not in REPLAYS:
         raise BadRecipe(f"recipe.json: there is no check {recipe.check[:40]!r}.")
     run = Run(
         fork=Fork(base=recipe.base, until=recipe.until, name=recipe.name), check_of=recipe.check,

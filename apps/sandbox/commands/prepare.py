@@ -23,6 +23,7 @@ from apps.sandbox.plan import Plan
 from apps.sandbox.queries import recordings
 from apps.sandbox.queries.code import Hosts
 from apps.sandbox.queries.forks import original
+from apps.sandbox.queries.targets import Outside
 from apps.sandbox.recording import Recording
 
 
@@ -48,7 +49,10 @@ class Prepared:
     def make(
         self, *, bare: bool = False, journal: Sequence[Outcome] = (), hosts: Hosts | None = None
     ) -> Engine:
-        """Return an engine; a bare one changes nothing."""
+        """Return an engine; a bare one changes nothing.
+
+        hosts  run the handlers instead; what they have none for is input
+        """
         run, options = self.run, self.run.options
         edits = [] if bare or run.check_of else recipes.read(run.edits)
         plan = Plan(
@@ -56,14 +60,25 @@ class Prepared:
             drop_orphans=bool(options.get("drop_orphans")) and not bare,
             check="" if bare else run.check_of,
         )  # fmt: skip
+        recording, hosts = self._recording(hosts), hosts or self.hosts
         answers = Answers(
-            self.recording, policy=self._policy(bare),
+            recording, policy=self._policy(bare),
             stubs=msgspec.convert(options.get("stubs", []), list[Stub]), skipped=plan.skips,
             changed={p: msgspec.json.decode(raw) for p, raw in plan.changes.items()},
         )  # fmt: skip
         return Engine(
-            self.recording, plan, (hosts or self.hosts).by_service(), answers, self.before,
+            recording, plan, dict.fromkeys(recording.handlers, hosts), answers, self.before,
             journal=journal,
+        )  # fmt: skip
+
+    def _recording(self, hosts: Hosts | None) -> Recording:
+        """Return the recording, taken apart by what other hosts handle."""
+        mine = self.recording
+        if hosts is None or {s: frozenset(t) for s, t in hosts.handlers.items()} == mine.handlers:
+            return mine
+        return Recording(
+            mine.entries.values(), base=mine.base, until=mine.until, handlers=hosts.handlers,
+            earlier=mine.earlier,
         )  # fmt: skip
 
     def _policy(self, bare: bool) -> str:
@@ -102,7 +117,7 @@ def prepare(
     raises  BadRecipe
     """
     line = original(run.fork)
-    hosts = Hosts(run.code)
+    hosts = Hosts(run.code, Outside(line, beat))
     try:
         beat()
         recording = recordings.recording(

@@ -31,6 +31,8 @@ def self_check(prepared: Prepared, *, beat: Callable[[], Any]) -> dict[str, Any]
     recorded = {name: choice for name, choice in run.code.items() if choice == RECORDED}
     hosts = Hosts(recorded) if prepared.hosts.other else prepared.hosts
     try:
+        if not hosts.handlers:
+            return None
         key = "/".join([*hosts.fingerprints, *sorted(recorded)])
         if known := _known(run, key):
             return known

@@ -11,7 +11,9 @@ from django.conf import settings
 from apps.projections.queries.sources import hidden
 from apps.sandbox.errors import BadRecipe
 from apps.sandbox.jailed import Jailed, Told
-from apps.sandbox.outcome import Outcome, Task, World
+from apps.sandbox.outcome import Host, Outcome, Task, World
+from apps.sandbox.queries import targets
+from apps.sandbox.queries.targets import Outside
 
 RECORDED = "recorded"
 SOURCE = 200_000  # letters of source that was typed
@@ -23,9 +25,12 @@ _described: dict[tuple[str, ...], tuple[Told, list[int]]] = {}
 class Hosts:
     """The children of one run. Close it."""
 
-    def __init__(self, code: Mapping[str, Any]) -> None:
-        """raises  BadRecipe where the code cannot be used"""
+    def __init__(self, code: Mapping[str, Any], outside: Outside | None = None) -> None:
+        """outside  reaches copies of services; without it there are none
+        raises   BadRecipe where the code cannot be used"""
+        self.outside = outside
         self.children: list[Jailed] = []
+        self.targets: dict[str, Host] = {}
         self.handlers: dict[str, set[str]] = {}
         self.other: set[str] = set()  # services whose code is another one
         self.fingerprints: list[str] = []
@@ -43,8 +48,21 @@ class Hosts:
         for service, choice in sorted(code.items()):
             if choice == RECORDED:
                 self.handlers.pop(service, None)
+            elif targets.is_target(choice):
+                self._target(service, choice)
             elif choice:
                 self._other(service, choice)
+
+    def _target(self, service: str, choice: Mapping[str, Any]) -> None:
+        """Have a copy outside handle what it is said to, else what is handled here.
+
+        Where neither says, `handlers` has nothing of it: what it was delivered tells.
+        """
+        if self.outside is None:
+            raise BadRecipe(f"{service} runs outside; choose other code for it to run here alone.")
+        self.targets[service] = self.outside.host(choice)
+        self.other.add(service)
+        self.handlers[service] = set(choice.get("types", ())) or self.handlers.get(service, set())
 
     def _other(self, service: str, choice: Mapping[str, Any]) -> None:
         if "module" in choice:
@@ -84,16 +102,16 @@ class Hosts:
 
     def run(self, task: Task, world: World) -> Outcome:
         """Run the handler of a task in the child that has it."""
+        if target := self.targets.get(task.service):
+            return target.run(task, world)
         return self._by[task.service, task.event["type"]].run(task, world)
-
-    def by_service(self) -> dict[str, Hosts]:
-        """Return the host of each service under test."""
-        return dict.fromkeys(self.handlers, self)
 
     def close(self) -> None:
         """End the children."""
         for child in self.children:
             child.close()
+        if self.outside is not None:
+            self.outside.close()
 
 
 def checked(code: Any) -> dict[str, Any]:
@@ -113,6 +131,8 @@ def checked(code: Any) -> dict[str, Any]:
 def _choice(service: str, choice: Any) -> Any:
     if choice in (RECORDED, {}, "", None):
         return choice or {}
+    if targets.is_target(choice):
+        return targets.checked(service, choice)
     if isinstance(choice, Mapping) and len(choice) == 1:
         ((kind, text),) = choice.items()
         parts = str(text).split(".")

@@ -16,7 +16,7 @@ from apps.projections.diff import changes
 from apps.projections.diff import jsonable as change_shape
 from apps.sandbox.errors import NotNow
 from apps.sandbox.links import tally
-from apps.sandbox.models import Run
+from apps.sandbox.models import REPLAYS, Run
 from apps.sandbox.queries.forks import original
 
 SHOWN = 1000  # differences in one answer
@@ -34,7 +34,7 @@ class SoFar(NamedTuple):
 
 def so_far(run: Run) -> SoFar | None:
     """Return what differs while a run goes on or rests; None before its first checkpoint."""
-    if run.result is not None or not run.done or run.check_of == "folds":
+    if run.result is not None or not run.done or run.check_of not in REPLAYS:
         return None
     chunks = run.chunks.values_list("links", flat=True)
     each = [tally(zlib.decompress(bytes(raw))) for raw in chunks]
@@ -62,7 +62,8 @@ def comparison(run: Run) -> dict[str, Any]:
         "calls": run.result["calls"], "deliveries": run.result["deliveries"],
         "rules": run.result["rules"], "self_check": run.result["self"],
         "twice": run.result["twins"], "digest": run.result["digest"],
-        "folds": run.result.get("folds", []), "verdict": run.result["verdict"],
+        "folds": run.result.get("folds", []), "sends": run.result.get("sends", []),
+        "verdict": run.result["verdict"],
     }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from apps.projections.errors import UnknownStream
 from apps.projections.exact import MISSING
 from apps.projections.queries.states import state_at
 from apps.sandbox.errors import BadRecipe
-from apps.sandbox.recording import Recording
+from apps.sandbox.recording import Recording, service_of
 
 PAGE = 5000
 
@@ -26,13 +26,36 @@ def recording(
 ) -> Recording:
     """Return the stretch base < position <= until, with what it refers to before it.
 
-    raises  BadRecipe for one with more entries than EVDEBUG_SANDBOX_EVENTS
+    handlers  by service; one that handles nothing is taken to handle what it was delivered
+    raises    BadRecipe for one with more entries than EVDEBUG_SANDBOX_EVENTS, or to which nothing
+              was delivered
     """
     bounded(base, until)
     entries = list(_entries(line, base, until))
     causes = {e.cause for e in entries if e.cause is not None and e.cause <= base}
     earlier = {e.position: e for e in log.events_at(line, causes)} if causes else {}
+    if unknown := {service for service, types in handlers.items() if not types}:
+        handlers = dict(handlers) | _delivered(unknown, entries, earlier)
     return Recording(entries, base=base, until=until, handlers=handlers, earlier=earlier)
+
+
+def _delivered(
+    services: set[str], entries: Iterable[Recorded], earlier: Mapping[int, Recorded]
+) -> dict[str, set[str]]:
+    """Return what services were delivered. raises  BadRecipe where one was delivered nothing"""
+    types = {position: e.type for position, e in earlier.items()}
+    found: dict[str, set[str]] = {service: set() for service in services}
+    for e in entries:
+        types[e.position] = e.type
+        service = service_of(e.source)
+        if e.kind == "delivery" and service in found and e.cause in types:
+            found[service].add(types[e.cause])
+    if silent := sorted(service for service, some in found.items() if not some):
+        raise BadRecipe(
+            f"Nothing was delivered to {silent[0]} in this stretch, as far as is known: say which"
+            ' event types it handles, in "types".'
+        )
+    return found
 
 
 def bounded(base: int, until: int) -> None:

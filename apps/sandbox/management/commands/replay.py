@@ -46,6 +46,13 @@ class Command(BaseCommand):
             help="what a call without a recorded answer does",
         )  # fmt: skip
         parser.add_argument("--check", choices=CHECKS[1:], help="one of the checks instead")
+        parser.add_argument(
+            "--target", metavar="SERVICE=URL", help="a copy of a service that is handed its events"
+        )
+        parser.add_argument("--stream", help="with a target redis://…: the stream it reads")
+        parser.add_argument(
+            "--send", action="store_true", help="hand them out; without it, say what would be sent"
+        )
         parser.add_argument("--export", metavar="DIR", help="write the run as a folder, too")
         parser.add_argument(
             "--redact", action="append", default=[], metavar="RULE",
@@ -118,8 +125,12 @@ class Command(BaseCommand):
         fork = forks.create(
             line, base=log.moment(line, options["base"]), until=log.moment(line, options["until"]),
             name=options["name"] or "manage.py replay", edits=_edits(options["edits"]),
-            code=options["code"], options={"missing": options["missing"]},
+            code=_code(options), options={"missing": options["missing"]},
         )  # fmt: skip
+        if options["target"]:
+            dry = self.done(forks.start(line, fork, check="dry"))
+            if not options["send"]:
+                return dry
         return self.done(forks.start(line, fork, check=options["check"] or ""))
 
     def done(self, run: Run) -> Run:
@@ -140,6 +151,11 @@ class Command(BaseCommand):
             where = f"#{event['position']}" if row["original"] else ""
             self.stdout.write(
                 f"{SIGNS[row['verdict']]} {where:>10} {event['type']} {event['stream']}"
+            )
+        for row in found["sends"]:
+            self.stdout.write(
+                f"{row['to']} {row['type']}: {row['count']} of {row['bytes']} bytes;"
+                f" #{row['position']}: {row['first']}"
             )
         for row in found["folds"]:
             self.stdout.write(
@@ -178,6 +194,18 @@ def _finished(run: Run) -> Run:
             return found
         time.sleep(0.2)
     return found
+
+
+def _code(options: dict[str, Any]) -> Any:
+    """Return the code choices: a module, or a copy outside."""
+    if not options["target"]:
+        return options["code"]
+    service, _, url = options["target"].partition("=")
+    if options["code"] or not url:
+        raise CommandError("--target is SERVICE=URL, and goes without --code.", returncode=2)
+    if url.startswith(("http://", "https://")):
+        return {service: {"http": url}}
+    return {service: {"redis": url, "stream": options["stream"] or ""}}
 
 
 def _edits(name: str | None) -> list[Any]:
