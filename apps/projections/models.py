@@ -100,6 +100,9 @@ class Part(models.Model):
     search = models.ForeignKey(Search, on_delete=models.CASCADE, related_name="parts")
     share = models.IntegerField(default=0)
     of = models.IntegerField(default=1)
+    apart = models.JSONField(
+        default=list, help_text="Streams that are shared out by stretches, too, by number."
+    )
     after = models.BigIntegerField()
     upto = models.BigIntegerField()
     lease = models.FloatField(default=0, help_text="Until when somebody works on it; s since 1970.")

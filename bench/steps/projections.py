@@ -120,12 +120,13 @@ def _scanned(line: Any, *, of: int) -> float:
     expression = Expression("state.available < -1000000000")
     names = scanning.quick(expression, "")
     assert names is not None
+    apart = scanning.busiest(line)
     connection.close()
 
     def scan(share: int) -> None:
         scanning.scan_fields(
-            line, "", expression, names, after=0, upto=line.head, share=share, of=of,
-            tell=lambda checked, at: True,
+            line, "", expression, names, after=0, upto=line.head, tell=lambda checked, at: True,
+            share=scanning.share_of(share, of, apart, after=0, upto=line.head),
         )  # fmt: skip
 
     def both() -> None:

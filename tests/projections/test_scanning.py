@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.eventlog.envelope import Undecodable
+from apps.eventlog.queries import facts
 from apps.projections import exact, merge
 from apps.projections.commands import searches
 from apps.projections.errors import BadExpression
@@ -73,7 +74,7 @@ def test_which_fields_are_enough(text: str, wanted: set[str] | None) -> None:
 
 EXPRESSIONS = (
     "state.n > 4", "state.n == 3 && state.b", "!has(state.n)", "state.n < 0", "has(state.late)",
-    'stream == "b-1" && state.n > 2', "state.n - 1 >= 5", "a-1.n > 2",
+    'stream == "b-1" && state.n > 2', "state.n - 1 >= 5", "a-1.n > 2", "has(state.n)",
 )  # fmt: skip
 
 
@@ -84,6 +85,8 @@ def filled(log: Log) -> Log:
         data: dict[str, Any] = {"n": n % 7, "b": n % 5 == 0, "note": "x" * n}
         if n == 25:
             data = {"late": True, "n": None}
+        if n > 28:
+            data = {"other": n}
         log.append(envelope(stream=stream, data=data, kind="command" if n % 11 == 0 else "event"))
     return log
 
@@ -91,7 +94,7 @@ def filled(log: Log) -> Log:
 @pytest.mark.django_db
 @pytest.mark.parametrize("text", EXPRESSIONS)
 @pytest.mark.parametrize("stream", ["", "a-*", "a-1", "b-1"])
-@pytest.mark.parametrize("after", [0, 9])
+@pytest.mark.parametrize("after", [0, 9, 26])
 def test_it_finds_what_looking_at_whole_states_finds(
     filled: Log, text: str, stream: str, after: int
 ) -> None:
@@ -103,17 +106,21 @@ def test_it_finds_what_looking_at_whole_states_finds(
     )  # fmt: skip
     found = find(line, stream, text, after=after)
     assert (found.position, found.complete) == (slow.position if slow else None, True)
-    for share in range(2):
-        names = scanning.quick(expression, stream)
-        if names is None or not (stream == "" or stream.endswith("*")):
-            continue
+    names = scanning.quick(expression, stream)
+    if names is None or not (stream == "" or stream.endswith("*")):
+        return
+    busy = tuple(facts.numbers(line, ["a-1", "b-0"]).values())
+    for of, apart in ((2, ()), (2, busy), (3, busy)):
         hits = [
-            scanning.scan_fields(line, stream, expression, names, after=after, upto=line.head,
-                                 tell=lambda checked, at: True, share=n, of=2)
-            for n in range(2)
+            scanning.scan_fields(
+                line, stream, expression, names, after=after, upto=line.head,
+                tell=lambda checked, at: True,
+                share=scanning.share_of(n, of, apart, after=after, upto=line.head),
+            )
+            for n in range(of)
         ]  # fmt: skip
         positions = [hit.position for hit in hits if hit.position is not None]
-        assert min(positions, default=None) == found.position, share
+        assert min(positions, default=None) == found.position, (of, apart)
 
 
 @pytest.mark.django_db

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from apps.eventlog import store
 from apps.eventlog.envelope import Recorded
-from apps.eventlog.places import Line, Segment, position
+from apps.eventlog.places import MASK, Line, Segment, position
 from apps.eventlog.queries.lanes import Strings, lanes_of
 from apps.eventlog.queries.log import load
 
@@ -77,17 +77,44 @@ def all_streams(line: Line, *, after: int = 0, upto: int) -> Iterator[list[Fact]
 Row = tuple[int, int, int, int, bytes | None]  # as a Fact, with a place for its position
 
 
+class Share(NamedTuple):
+    """One of `of` shares of all streams: every `of`-th by number, but of the busiest a stretch.
+
+    apart  the numbers of those that are too busy for one share
+    low    their events with low < position <= high belong to this one
+    """
+
+    n: int = 0
+    of: int = 1
+    apart: tuple[int, ...] = ()
+    low: int = 0
+    high: int = 0
+
+    def condition(self) -> str:
+        """Return SQL that holds for the rows of this share."""
+        if self.of == 1:
+            return ""
+        own = f"e.stream_id %% {self.of:d} = {self.n:d}"
+        if not self.apart:
+            return f" AND {own}"
+        busy = ",".join(f"{number:d}" for number in self.apart)
+        stretch = f"(e.place & {MASK}) > {self.low:d} AND (e.place & {MASK}) <= {self.high:d}"
+        return f" AND CASE WHEN e.stream_id IN ({busy}) THEN {stretch} ELSE {own} END"
+
+
+WHOLE = Share()
+
+
 def rows(
-    line: Line, streams: Sequence[int] | None, *, after: int = 0, upto: int, share: int = 0,
-    of: int = 1,
+    line: Line, streams: Sequence[int] | None, *, after: int = 0, upto: int, share: Share = WHOLE
 ) -> Iterator[tuple[int, list[Row]]]:  # fmt: skip
     """Yield (what to take from a place for its position, rows) page by page, for tight loops.
 
-    streams   None for all, of which only every `of`-th, by number, belongs to this `share`
+    streams   None for all, or for a share of all
     """
     if streams is None:
-        part = f" AND e.stream_id %% {int(of)} = {int(share)}" if of > 1 else ""
-        return _rows(line, f" WHERE +e.stream_id IS NOT NULL{part}", [], after, upto)
+        which = f" WHERE +e.stream_id IS NOT NULL{share.condition()}"
+        return _rows(line, which, [], after, upto)
     marks = ",".join(["%s"] * len(streams))
     return _rows(line, f"{_forced()} WHERE e.stream_id IN ({marks})", streams, after, upto)
 

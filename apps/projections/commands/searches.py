@@ -1,7 +1,8 @@
 """Searching behind the page: started, worked on by whoever is free, followed, stopped.
 
 The rows are the truth; Celery only rings. A search of all streams is shared out by stream, one of a
-single stream by stretches between snapshots, so that two workers are about twice as quick.
+single stream by stretches between snapshots, and so are the busiest of all, so that two workers are
+about twice as quick.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from celery import current_app
 from django.db import DatabaseError, transaction
@@ -51,17 +52,19 @@ def start(
         return same
     if mine.filter(stopped=False, error="", parts__done=False).distinct().count() >= RUNNING:
         raise BadExpression(f"{RUNNING} searches of yours are running; stop one first.")
+    cuts = _cuts(line, stream, after, upto)
     with transaction.atomic():
         made = Search.objects.create(system=line.system, owner=owner, **asked)
-        Part.objects.bulk_create(Part(search=made, **cut) for cut in _cuts(stream, after, upto))
+        Part.objects.bulk_create(Part(search=made, **cut) for cut in cuts)
         old = mine.order_by("-pk").values_list("pk", flat=True)[KEPT:]
         Search.objects.filter(pk__in=list(old)).delete()
     return made
 
 
-def _cuts(stream: str, after: int, upto: int) -> list[dict[str, int]]:
+def _cuts(line: Line, stream: str, after: int, upto: int) -> list[dict[str, Any]]:
     if not stream or stream.endswith("*"):
-        return [{"share": n, "of": SHARES, "after": after, "upto": upto} for n in range(SHARES)]
+        all_of = {"of": SHARES, "apart": scanning.busiest(line), "after": after, "upto": upto}
+        return [{"share": n, **all_of} for n in range(SHARES)]
     if upto - after < 2 * STRETCH:
         return [{"after": after, "upto": upto}]
     middle = (after + upto) // 2
@@ -167,9 +170,12 @@ def _find(line: Line, search: Search, part: Part, tell: scanning.Tell) -> scanni
         if part.share:  # this one cannot be shared out; the first takes all of it
             return scanning.Hit(None, "", 0)
     elif names is not None and not search.projection:
+        share = scanning.share_of(
+            part.share, part.of, tuple(part.apart), after=part.after, upto=part.upto
+        )
         return scanning.scan_fields(
             line, search.stream, expression, names, after=part.after, upto=part.upto, tell=tell,
-            share=part.share, of=part.of,
+            share=share,
         )  # fmt: skip
     found = find(
         line, search.stream, search.expression, after=part.after, upto=part.upto,

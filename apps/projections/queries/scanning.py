@@ -8,7 +8,7 @@ and whoever listens may stop it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from apps.eventlog.places import Line
@@ -21,6 +21,7 @@ from apps.projections.queries import snapshots
 from apps.projections.queries.states import FINGERPRINT, exists, state_at, stream_number
 
 COSTLY = {"event", "time"}  # what is worked out only for expressions that ask for it
+BUSY, APART = 50, 8  # snapshots from which on a stream is shared out itself, and how many are
 TELL_S = 0.2  # between two words of how far the search is
 Tell = Callable[[int, int], bool]  # (states looked at, position) → whether to go on
 
@@ -71,20 +72,19 @@ def quick(expression: Expression, stream: str) -> frozenset[str] | None:
 
 def scan_fields(
     line: Line, stream: str, expression: Expression, names: frozenset[str], *, after: int,
-    upto: int, tell: Tell, share: int = 0, of: int = 1,
+    upto: int, tell: Tell, share: facts.Share = facts.WHOLE,
 ) -> Hit:  # fmt: skip
     """Return the first hit of an expression that asks for these fields alone; see `quick`."""
     reader, pace, checked = Reader(names), Pace(tell), 0
     one = bool(stream) and not stream.endswith("*")
     number = stream_number(line, stream) if one else 0
-    states: dict[int, Any] = {}
-    if one and after:
-        states[number] = reader.part(state_at(line, stream, at=after).state)
     called = {number: stream} if one else {}
     begin, at = (after, after) if one else (0, after)
+    states = _states_before(line, reader, called, after) | _apart(line, reader, share, after)
+    carried = set(states)  # states that nothing was asked about yet
     merged, holds, wanted = reader.merged, expression.tester(), _Wanted(stream, called)
     for base, rows in facts.rows(line, [number] if one else None, after=begin, upto=upto,
-                                 share=share, of=of):  # fmt: skip
+                                 share=share):  # fmt: skip
         lanes = _content_types(line, {row[2] for row in rows})
         unknown = {row[1] for row in rows} - called.keys()
         if unknown:
@@ -101,11 +101,14 @@ def scan_fields(
                 state = reader.part(bases[place - base].state)
             if place - base > after:
                 checked += 1
-                if state is UNTOUCHED and key in states:
+                if state is UNTOUCHED and key in states and key not in carried:
                     continue  # what was not true is not true now
                 now = before if state is UNTOUCHED else state
                 if holds(now, name):
                     return Hit(place - base, name, checked)
+                carried.discard(key)
+            else:
+                carried.add(key)
             states[key] = before if state is UNTOUCHED else state
         at = rows[-1][0] - base
         if not pace.on(checked, at):
@@ -113,6 +116,34 @@ def scan_fields(
     if one and not checked and not exists(line, number):
         raise UnknownStream(line.slug, stream)
     return Hit(None, stream, checked)
+
+
+def busiest(line: Line) -> tuple[int, ...]:
+    """Return the streams that are too busy for one share of a search, by what snapshots tell."""
+    return snapshots.busiest(line, FINGERPRINT, least=BUSY, limit=APART)
+
+
+def share_of(n: int, of: int, apart: tuple[int, ...], *, after: int, upto: int) -> facts.Share:
+    """Return one share of a search; those apart are cut into as many stretches."""
+    low, high = (after + (upto - after) * each // of for each in (n, n + 1))
+    return facts.Share(n, of, apart, low if n else 0, high)
+
+
+def _states_before(
+    line: Line, reader: Reader, called: Mapping[int, str], after: int
+) -> dict[int, Any]:
+    if not after:
+        return {}
+    states = {key: state_at(line, name, at=after).state for key, name in called.items()}
+    return {key: reader.part(state) for key, state in states.items()}
+
+
+def _apart(line: Line, reader: Reader, share: facts.Share, after: int) -> dict[int, Any]:
+    """Return the states of the busiest streams where this share begins to read them."""
+    if not share.low:
+        return {}
+    called = {number: name for number, (name, _) in facts.names(share.apart).items()}
+    return _states_before(line, reader, called, share.low)
 
 
 def _bases(line: Line, rows: list[facts.Row], base: int) -> dict[int, snapshots.Kept]:

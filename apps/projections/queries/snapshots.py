@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from django.db import DatabaseError, connection, transaction
+from django.db.models import Count
 
 from apps.eventlog.places import Line, place, position
 from apps.projections import blame, packing
@@ -79,6 +81,17 @@ def with_any(line: Line, fingerprint: str, streams: Sequence[int], *, upto: int)
         )
         found.update(rows.values_list("stream", flat=True).distinct())
     return found
+
+
+def busiest(line: Line, fingerprint: str, *, least: int, limit: int) -> tuple[int, ...]:
+    """Return the streams with the most snapshots on a line, of those that have so many."""
+    counts: Counter[int] = Counter()
+    for part in line.within(0, line.head):
+        rows = Snapshot.objects.filter(
+            projection=number_of(fingerprint), place__gt=part.low, place__lte=part.high
+        )
+        counts.update(dict(rows.values_list("stream").annotate(Count("pk")).order_by()))
+    return tuple(stream for stream, count in counts.most_common(limit) if count >= least)
 
 
 def keep(line: Line, fingerprint: str, stream: int, made: Sequence[Made]) -> None:
