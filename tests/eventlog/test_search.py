@@ -36,15 +36,19 @@ def all_pages(
         edge = page.next
 
 
-@pytest.fixture(params=["usual", "narrow"])
+@pytest.fixture(params=["usual", "narrow", "together"])
 def limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The usual bounds, and such small ones that every other way through is taken."""
     if request.param == "narrow":
         monkeypatch.setattr(plan, "FEW_LANES", 1)
-        monkeypatch.setattr(plan, "FEW_STREAMS", 1)
+        monkeypatch.setattr(plan, "MANY_STREAMS", 1)
         monkeypatch.setattr(plan, "FEW_CAUSES", 1)
         monkeypatch.setattr(scan, "LARGEST", 9)
         monkeypatch.setattr(scan, "LARGEST_WITH_DATA", 5)
+    if request.param == "together":
+        monkeypatch.setattr(scan, "FEW_SOURCES", 0)
+        monkeypatch.setattr(scan, "STRETCH", 3)
+        monkeypatch.setattr(scan, "LARGEST", 9)
 
 
 def test_it_works(log: Log) -> None:

@@ -21,7 +21,8 @@ from apps.eventlog.terms import Query, Term, bounds
 from apps.eventlog.values import service_test
 
 FEW_LANES = 32  # up to so many, their walks are merged; more, and the log is walked
-FEW_STREAMS = 32  # the same for the streams with a prefix
+FEW_SOURCES = 32  # up to so many, too; more are asked for together, stretch by stretch
+MANY_STREAMS = 2000  # with a prefix; with more, the log is walked
 FEW_CAUSES = 20_000  # deliveries whose events are looked up beforehand
 
 Source = tuple[str, int]  # column of an index, value
@@ -64,6 +65,11 @@ class Plan:
     def by_lanes(self) -> bool:
         """Whether lanes and positions are all there is to it, so that the rollups can count."""
         return not self.rest and self.driver != "index"
+
+    @property
+    def by_index(self) -> bool:
+        """Whether every entry of the sources is a match, and there are no others."""
+        return self.driver == "index" and self.lanes is None and not (self.rest or self.extra)
 
 
 def plan(
@@ -192,9 +198,9 @@ def _by_stream(it: Plan, term: Term) -> Plan | None:
         return None
     found = store.fetch(
         "SELECT id FROM eventlog_stream WHERE system_id = %s AND name >= %s AND name < %s LIMIT %s",
-        [it.line.system, parts[0], following(parts[0]), FEW_STREAMS + 1],
+        [it.line.system, parts[0], following(parts[0]), MANY_STREAMS + 1],
     )
-    if len(found) > FEW_STREAMS:
+    if len(found) > MANY_STREAMS:
         return None
     return _settled(it, term, (("stream_id", i) for (i,) in found))
 

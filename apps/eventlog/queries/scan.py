@@ -13,7 +13,7 @@ from itertools import islice
 from apps.eventlog import store
 from apps.eventlog.match import matcher, needs
 from apps.eventlog.places import Segment, position
-from apps.eventlog.queries.plan import Plan, delivering
+from apps.eventlog.queries.plan import FEW_SOURCES, Plan, delivering
 from apps.eventlog.queries.rows import Reader, Row
 from apps.eventlog.queries.skip import skip
 from apps.eventlog.terms import Query, Term
@@ -22,6 +22,7 @@ ROWS = 200_000  # rows a scan looks at, at most
 SECONDS = 2.0  # and for so long
 LARGEST = 4000  # keys or rows in one statement
 LARGEST_WITH_DATA = 1000
+STRETCH = 4096  # positions of the first stretch in which many sources are asked for together
 
 Match = tuple[int, int]  # position, lane
 
@@ -115,7 +116,8 @@ class Scan:
         keys: list[int] = []
         for part in self._parts(after, upto):
             if plan.sources and len(keys) < self._size:
-                keys += _keys(plan, part, self._size - len(keys), descending=self.descending)
+                keys_of = _keys if len(plan.sources) <= FEW_SOURCES else _keys_of_many
+                keys += keys_of(plan, part, self._size - len(keys), descending=self.descending)
         if plan.extra:
             inside = islice(
                 (p for p in (plan.extra[::-1] if self.descending else plan.extra)
@@ -155,13 +157,9 @@ def _keys(plan: Plan, part: Segment, limit: int, *, descending: bool) -> list[in
     order = " DESC" if descending else ""
     selects: list[str] = []
     parameters: list[int] = []
-    upto = next(s.upto for s in plan.line.segments if s.timeline == part.timeline)
-    for column, value in plan.sources:
-        if column == "cause" and value > upto:
-            continue  # what a fork's past learnt after the fork is not the fork's event
-        index = f" INDEXED BY {_INDEX[column]}" if store.sqlite() else ""
+    for column, value in _sources(plan, part):
         selects.append(
-            f"SELECT * FROM (SELECT place FROM eventlog_event{index} WHERE {column} = %s"
+            f"SELECT * FROM (SELECT place FROM eventlog_event{_forced(column)} WHERE {column} = %s"
             f" AND place > %s AND place <= %s ORDER BY place{order} LIMIT %s) w{len(selects)}"
         )
         parameters += [value, part.low, part.high, limit]
@@ -169,6 +167,58 @@ def _keys(plan: Plan, part: Segment, limit: int, *, descending: bool) -> list[in
         return []
     sql = f"{' UNION ALL '.join(selects)} ORDER BY 1{order} LIMIT %s"
     return [key for (key,) in store.fetch(sql, [*parameters, limit])]
+
+
+def _sources(plan: Plan, part: Segment) -> list[tuple[str, int]]:
+    """Return a plan's sources in a segment.
+
+    What a fork's past learnt after the fork is not the fork's event.
+    """
+    upto = next(s.upto for s in plan.line.segments if s.timeline == part.timeline)
+    return [(column, v) for column, v in plan.sources if column != "cause" or v <= upto]
+
+
+def _keys_of_many(plan: Plan, part: Segment, limit: int, *, descending: bool) -> list[int]:
+    """Return what `_keys` does, in stretches that grow: each seeks once in every source."""
+    sources = _sources(plan, part)
+    if not sources:
+        return []
+    column = sources[0][0]  # that of all: a plan walks one index
+    order = " DESC" if descending else ""
+    ((clause, values),) = store.among(value for _, value in sources)
+    sql = (
+        f"SELECT place FROM eventlog_event{_forced(column)} WHERE {column} {clause}"
+        f" AND place > %s AND place <= %s ORDER BY place{order} LIMIT %s"
+    )
+    found: list[int] = []
+    low, high, width = part.low, part.high, STRETCH
+    while low < high and len(found) < limit:
+        edge = max(low, high - width) if descending else min(high, low + width)
+        ends = (edge, high) if descending else (low, edge)
+        rows = store.fetch(sql, [*values, *ends, limit - len(found)])
+        found += [key for (key,) in rows]
+        low, high = (low, edge) if descending else (edge, high)
+        width *= 4
+    return found
+
+
+def counted(plan: Plan, most: int) -> int:
+    """Return how many entries the sources of a plan have, at most so many."""
+    n = 0
+    for part in plan.line.within(plan.after, plan.upto):
+        sources = _sources(plan, part)
+        for clause, values in store.among(value for _, value in sources):
+            ((more,),) = store.fetch(
+                f"SELECT count(*) FROM (SELECT 1 FROM eventlog_event{_forced(sources[0][0])}"
+                f" WHERE {sources[0][0]} {clause} AND place > %s AND place <= %s LIMIT %s) w",
+                [*values, part.low, part.high, most - n],
+            )
+            n += more
+    return n
+
+
+def _forced(column: str) -> str:
+    return f" INDEXED BY {_INDEX[column]}" if store.sqlite() else ""
 
 
 _INDEX = {

@@ -15,6 +15,7 @@ from apps.eventlog.queries.totals import sums
 from apps.eventlog.query import parse
 
 LIMIT = 1000  # events on a page, at most
+COUNTED = 1_000_000  # entries of an index that are counted, at most
 PAGE_BYTES = 32 * 1024 * 1024  # data and metadata on a page, unless one event alone has more
 
 
@@ -99,7 +100,8 @@ def _loaded(line: Line, positions: list[int], most: int) -> list[Recorded]:
 def count(line: Line, text: str, *, at: int | None = None) -> Count:
     """Return how many events a query asks for as of position `at`.
 
-    cost  no event is read where only names and positions are asked for; else a bounded scan
+    cost  no event is read where only names and positions, or streams or correlations alone, are
+          asked for; else a bounded scan
     """
     it = plan(line, text, at=at)
     if it.after >= it.upto:
@@ -107,6 +109,9 @@ def count(line: Line, text: str, *, at: int | None = None) -> Count:
     if it.by_lanes:
         ((n, _),) = sums(it, [(it.after, it.upto)])
         return Count(n, exact=True)
+    if it.by_index:
+        n = scan.counted(it, COUNTED)
+        return Count(n, exact=n < COUNTED)
     walk = scan.Scan(it)
     n = sum(len(matches) for matches in walk)
     return Count(n, exact=walk.complete)
