@@ -101,7 +101,7 @@ class Part(models.Model):
     share = models.IntegerField(default=0)
     of = models.IntegerField(default=1)
     apart = models.JSONField(
-        default=list, help_text="Streams that are shared out by stretches, too, by number."
+        default=list, help_text="[number, low, high] of streams of which it takes a stretch."
     )
     after = models.BigIntegerField()
     upto = models.BigIntegerField()

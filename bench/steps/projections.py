@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.steps import database
 
+if TYPE_CHECKING:
+    from apps.eventlog.envelope import Envelope
+
 SPACING = 100  # events between two snapshots of the peer
+AGAIN = 9  # events of the other entities, for each there is
 
 
 def run(*, side: str, count: int, seeks: int) -> dict[str, Any]:
@@ -76,25 +81,17 @@ def _ours(count: int, seeks: int) -> dict[str, Any]:
 
 
 def _everything(line: Any, count: int, seeks: int) -> dict[str, Any]:
-    """Return what looking at all entities costs, with as many events again of many of them."""
+    """Return what looking at all entities costs: `count` more, of AGAIN times as many events."""
     from apps.eventlog.commands.append import append
-    from apps.eventlog.envelope import Envelope
     from apps.eventlog.queries import log
     from apps.projections.queries.entities import entities, what_changed
 
-    chance = random.Random(6)
-    made = [
-        Envelope(
-            type="Changed", id=f"m{n}", source="/bench",
-            stream=f"e-{int(count / 20 * chance.random() ** 3)}",
-            data=json.dumps({"available": n % 97, f"f{n % 10}": n, "note": "y" * 40}).encode(),
-        )
-        for n in range(count)
-    ]  # fmt: skip
-    for start in range(0, count, 2000):
-        append(line, made[start : start + 2000])
+    made = _many(count)
+    while batch := list(itertools.islice(made, 2000)):
+        append(line, batch)
     line = log.line("bench")
-    moments = [count + at for at in _moments(count, seeks)]
+    chance = random.Random(7)
+    moments = [chance.randrange(count, line.head + 1) for _ in range(seeks)]
 
     def look(at: int) -> float:
         return _timed(lambda: entities(line, at=at, limit=50))
@@ -103,11 +100,25 @@ def _everything(line: Any, count: int, seeks: int) -> dict[str, Any]:
         return _timed(lambda: what_changed(line, before=before, after=line.head, limit=0))
 
     page = [look(at) for at in moments]
-    changed = [compare(before) for before in (0, count, count + count // 2)]
+    changed = [compare(before) for before in (0, line.head // 2, line.head - count // 10)]
     one = [_scanned(line, of=1) for _ in range(3)]
     two = [_scanned(line, of=2) for _ in range(3)]
     return {"page": page, "changed": changed, "one": one, "two": two,
             "events": line.head, "blame": _blamed(count)}  # fmt: skip
+
+
+def _many(count: int) -> Iterator[Envelope]:
+    """Yield events of many entities: each begins, few change often, some are deleted."""
+    from apps.eventlog.envelope import Envelope
+
+    chance = random.Random(6)
+    for n in range(count * AGAIN):
+        entity = n if n < count else int(count * chance.random() ** 3)
+        patch = {"available": n % 97, f"f{n % 10}": n, "note": "y" * 40}
+        yield Envelope(
+            type="Changed", id=f"m{n}", source="/bench", stream=f"e-{entity}",
+            data=b"null" if n % 500 == 499 else json.dumps(patch).encode(),
+        )  # fmt: skip
 
 
 def _scanned(line: Any, *, of: int) -> float:
@@ -120,13 +131,13 @@ def _scanned(line: Any, *, of: int) -> float:
     expression = Expression("state.available < -1000000000")
     names = scanning.quick(expression, "")
     assert names is not None
-    apart = scanning.busiest(line)
+    shares = scanning.shares(line, of, after=0, upto=line.head)
     connection.close()
 
     def scan(share: int) -> None:
         scanning.scan_fields(
             line, "", expression, names, after=0, upto=line.head, tell=lambda checked, at: True,
-            share=scanning.share_of(share, of, apart, after=0, upto=line.head),
+            share=shares[share],
         )  # fmt: skip
 
     def both() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from apps.eventlog.queries import facts
 from apps.projections.errors import BadExpression
 from apps.projections.queries import entities as listing
 from apps.projections.queries.batches import states_at
@@ -83,7 +84,11 @@ def test_what_changed_between_two_moments(log: Log) -> None:
     assert what_changed(log.line, before=3, after=3).entities == 0
 
 
-def test_the_counts_are_those_of_looking_at_each(log: Log) -> None:
+@pytest.mark.parametrize("near", [0, facts.NEAR])
+def test_the_counts_are_those_of_looking_at_each(
+    log: Log, near: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts, "NEAR", near)
     chance = random.Random(7)
     alive: list[dict[str, Any]] = [{}]
     for _ in range(120):

@@ -20,6 +20,7 @@ from apps.projections.models import Part, Search
 from apps.projections.partial import UNTOUCHED, Reader, fields
 from apps.projections.queries import scanning
 from apps.projections.queries.finding import find, moments
+from apps.projections.queries.states import state_at
 from tests.conftest import Log
 from tests.factories import envelope
 
@@ -109,18 +110,43 @@ def test_it_finds_what_looking_at_whole_states_finds(
     names = scanning.quick(expression, stream)
     if names is None or not (stream == "" or stream.endswith("*")):
         return
-    busy = tuple(facts.numbers(line, ["a-1", "b-0"]).values())
-    for of, apart in ((2, ()), (2, busy), (3, busy)):
-        hits = [
-            scanning.scan_fields(
-                line, stream, expression, names, after=after, upto=line.head,
-                tell=lambda checked, at: True,
-                share=scanning.share_of(n, of, apart, after=after, upto=line.head),
-            )
-            for n in range(of)
-        ]  # fmt: skip
-        positions = [hit.position for hit in hits if hit.position is not None]
-        assert min(positions, default=None) == found.position, (of, apart)
+    known = facts.numbers(line, ["a-1", "b-0"]).values()
+    for cuts in ([0, 30], [0, 13, 30], [0, 13, 14, 30], [0, 0, 29, 30]):
+        of = len(cuts) - 1
+        for busy in ((), tuple(known)):
+            hits = [
+                scanning.scan_fields(
+                    line, stream, expression, names, after=after, upto=line.head,
+                    tell=lambda checked, at: True,
+                    share=facts.Share(n, of, tuple((b, cuts[n], cuts[n + 1]) for b in busy)),
+                )
+                for n in range(of)
+            ]  # fmt: skip
+            positions = [hit.position for hit in hits if hit.position is not None]
+            assert min(positions, default=None) == found.position, (cuts, busy)
+
+
+@pytest.mark.django_db
+def test_busy_streams_are_shared_out(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanning, "BUSY", 2)
+    log.append(*[envelope(stream="hot", data={"n": n, "note": "x" * 99}) for n in range(2000)])
+    log.append(*[envelope(stream=f"e-{n % 9}", data={"n": n}) for n in range(50)])
+    assert scanning.shares(log.line, 2, after=0, upto=2050) == [
+        facts.Share(0, 2),
+        facts.Share(1, 2),
+    ]
+    state_at(log.line, "hot")
+    first, second = scanning.shares(log.line, 2, after=0, upto=2050)
+    ((number, low, cut),) = first.apart
+    assert second.apart == ((number, cut, 2050),)
+    assert low == 0
+    assert 500 < cut < 1500
+    for text, wanted in (("state.n == 1999", 2000), ("state.n < 0", None)):
+        search = searches.start(log.line, "", text, after=0, upto=2050, owner=1)
+        searches.work(search.pk)
+        ended = searches.progress(search)
+        assert (ended.done, ended.position) == (True, wanted)
+    assert ended.checked == 2050  # each event once
 
 
 @pytest.mark.django_db

@@ -14,6 +14,7 @@ from apps.eventlog.queries.log import load
 PAGE_BYTES = 4 * 1024 * 1024  # data aimed at in one page
 PAGE_ROWS = 4000
 FIRST_ROWS = 256  # on the first page, which often is the only one
+NEAR = 10_000  # positions so near each other that the events between are looked at
 STREAMS = 500  # streams asked for at once
 
 
@@ -80,26 +81,24 @@ Row = tuple[int, int, int, int, bytes | None]  # as a Fact, with a place for its
 class Share(NamedTuple):
     """One of `of` shares of all streams: every `of`-th by number, but of the busiest a stretch.
 
-    apart  the numbers of those that are too busy for one share
-    low    their events with low < position <= high belong to this one
+    apart  of each that is too busy for one share: (number, low, high): its events with
+           low < position <= high belong to this one
     """
 
     n: int = 0
     of: int = 1
-    apart: tuple[int, ...] = ()
-    low: int = 0
-    high: int = 0
+    apart: tuple[tuple[int, int, int], ...] = ()
 
     def condition(self) -> str:
         """Return SQL that holds for the rows of this share."""
         if self.of == 1:
             return ""
         own = f"e.stream_id %% {self.of:d} = {self.n:d}"
-        if not self.apart:
-            return f" AND {own}"
-        busy = ",".join(f"{number:d}" for number in self.apart)
-        stretch = f"(e.place & {MASK}) > {self.low:d} AND (e.place & {MASK}) <= {self.high:d}"
-        return f" AND CASE WHEN e.stream_id IN ({busy}) THEN {stretch} ELSE {own} END"
+        cases = "".join(
+            f" WHEN {number:d} THEN (e.place & {MASK}) > {low:d} AND (e.place & {MASK}) <= {high:d}"
+            for number, low, high in self.apart
+        )
+        return f" AND CASE e.stream_id{cases} ELSE {own} END" if cases else f" AND {own}"
 
 
 WHOLE = Share()
@@ -284,9 +283,10 @@ class Touched(NamedTuple):
 def counted(line: Line, *, after: int, upto: int) -> Touched:
     """Return how many streams have events with after < position <= upto.
 
-    By the index of streams: two or three seeks a stream, however many events lie between.
+    By the index of streams: two or three seeks a stream, however many events lie between; by the
+    events themselves where they are few.
     """
-    if len(line.segments) > 1:  # a fork's streams begin on its parent
+    if len(line.segments) > 1 or upto - after <= NEAR:  # a fork's streams begin on its parent
         streams = touched(line, after=after, upto=upto)
         existed = last_places(line, list(streams), upto=after)
         return Touched(len(streams), len(streams) - len(existed))
@@ -324,16 +324,19 @@ def endings(line: Line, *, after: int, upto: int) -> list[int]:
         "instr(e.data, CAST(%s AS BLOB)) > 0" if store.sqlite() else "position(%s in e.data) > 0"
     )
     for part in line.within(after, upto):
-        found += [
-            stream
-            for stream, ends in store.fetch(
-                f"SELECT s.id, (SELECT {short} FROM eventlog_event e WHERE e.stream_id = s.id"
-                " AND e.place > %s AND e.place <= %s ORDER BY e.place DESC LIMIT 1)"
-                " FROM eventlog_stream s WHERE s.system_id = %s",
-                [b'"op"', part.low, part.high, line.system],
+        which, values = "s.system_id = %s", [line.system]
+        if part.upto - part.after <= NEAR:
+            which = (
+                "s.id IN (SELECT stream_id FROM eventlog_event WHERE place > %s AND place <= %s)"
             )
-            if ends
-        ]
+            values = [part.low, part.high]
+        rows = store.fetch(
+            f"SELECT s.id FROM eventlog_stream s WHERE {which} AND (SELECT {short}"
+            " FROM eventlog_event e WHERE e.stream_id = s.id AND e.place > %s AND e.place <= %s"
+            " ORDER BY e.place DESC LIMIT 1)",
+            [*values, b'"op"', part.low, part.high],
+        )
+        found += [stream for (stream,) in rows]
     return found
 
 

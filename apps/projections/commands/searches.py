@@ -18,7 +18,7 @@ from django.db.models import F
 
 from apps.eventlog.errors import EventLogError
 from apps.eventlog.places import Line
-from apps.eventlog.queries import log
+from apps.eventlog.queries import facts, log
 from apps.projections.errors import BadExpression
 from apps.projections.grammar import ExpressionError
 from apps.projections.models import Part, Search
@@ -63,8 +63,11 @@ def start(
 
 def _cuts(line: Line, stream: str, after: int, upto: int) -> list[dict[str, Any]]:
     if not stream or stream.endswith("*"):
-        all_of = {"of": SHARES, "apart": scanning.busiest(line), "after": after, "upto": upto}
-        return [{"share": n, **all_of} for n in range(SHARES)]
+        shares = scanning.shares(line, SHARES, after=after, upto=upto)
+        return [
+            {"share": each.n, "of": each.of, "apart": each.apart, "after": after, "upto": upto}
+            for each in shares
+        ]
     if upto - after < 2 * STRETCH:
         return [{"after": after, "upto": upto}]
     middle = (after + upto) // 2
@@ -170,12 +173,10 @@ def _find(line: Line, search: Search, part: Part, tell: scanning.Tell) -> scanni
         if part.share:  # this one cannot be shared out; the first takes all of it
             return scanning.Hit(None, "", 0)
     elif names is not None and not search.projection:
-        share = scanning.share_of(
-            part.share, part.of, tuple(part.apart), after=part.after, upto=part.upto
-        )
+        apart = tuple((number, low, high) for number, low, high in part.apart)
         return scanning.scan_fields(
             line, search.stream, expression, names, after=part.after, upto=part.upto, tell=tell,
-            share=share,
+            share=facts.Share(part.share, part.of, apart),
         )  # fmt: skip
     found = find(
         line, search.stream, search.expression, after=part.after, upto=part.upto,

@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='part',
             name='apart',
-            field=models.JSONField(default=list, help_text='Streams that are shared out by stretches, too, by number.'),
+            field=models.JSONField(default=list, help_text='[number, low, high] of streams of which it takes a stretch.'),
         ),
     ]

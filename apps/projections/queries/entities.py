@@ -220,11 +220,13 @@ def what_changed(line: Line, *, before: int, after: int, limit: int = DIFFS) -> 
 
 def _ended(line: Line, low: int, high: int) -> int | None:
     """Return how many entities that were there at one position are gone at a later one."""
+    if not low:
+        return 0
     numbers = facts.endings(line, after=low, upto=high)
     if len(numbers) > ENDED:
         return None
     names = [name for name, _ in facts.names(numbers).values()]
     now = states_at(line, names, at=high)
     ended = [name for name in names if now.get(name, MISSING) is None]
-    was = states_at(line, ended, at=low) if low else {}
+    was = states_at(line, ended, at=low)
     return sum(was.get(name, MISSING) not in (MISSING, None) for name in ended)

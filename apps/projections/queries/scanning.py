@@ -80,7 +80,7 @@ def scan_fields(
     number = stream_number(line, stream) if one else 0
     called = {number: stream} if one else {}
     begin, at = (after, after) if one else (0, after)
-    states = _states_before(line, reader, called, after) | _apart(line, reader, share, after)
+    states = _states_before(line, reader, called, after) | _apart(line, reader, share)
     carried = set(states)  # states that nothing was asked about yet
     merged, holds, wanted = reader.merged, expression.tester(), _Wanted(stream, called)
     for base, rows in facts.rows(line, [number] if one else None, after=begin, upto=upto,
@@ -118,15 +118,19 @@ def scan_fields(
     return Hit(None, stream, checked)
 
 
-def busiest(line: Line) -> tuple[int, ...]:
-    """Return the streams that are too busy for one share of a search, by what snapshots tell."""
-    return snapshots.busiest(line, FINGERPRINT, least=BUSY, limit=APART)
+def shares(line: Line, of: int, *, after: int, upto: int) -> list[facts.Share]:
+    """Return all streams in so many shares that take about as long, by what snapshots tell.
 
-
-def share_of(n: int, of: int, apart: tuple[int, ...], *, after: int, upto: int) -> facts.Share:
-    """Return one share of a search; those apart are cut into as many stretches."""
-    low, high = (after + (upto - after) * each // of for each in (n, n + 1))
-    return facts.Share(n, of, apart, low if n else 0, high)
+    The busiest streams are cut where they have snapshots to begin at.
+    """
+    apart: list[list[tuple[int, int, int]]] = [[] for _ in range(of)]
+    for number in snapshots.busiest(line, FINGERPRINT, least=BUSY, limit=APART):
+        at = snapshots.positions(line, FINGERPRINT, number, after=after, upto=upto)
+        cuts = [at[len(at) * n // of] for n in range(1, of)] if at else []
+        ends = zip([0, *cuts], [*cuts, upto], strict=True)
+        for mine, (low, high) in zip(apart, ends if cuts else [], strict=False):
+            mine.append((number, low, high))
+    return [facts.Share(n, of, tuple(mine)) for n, mine in enumerate(apart)]
 
 
 def _states_before(
@@ -138,12 +142,13 @@ def _states_before(
     return {key: reader.part(state) for key, state in states.items()}
 
 
-def _apart(line: Line, reader: Reader, share: facts.Share, after: int) -> dict[int, Any]:
+def _apart(line: Line, reader: Reader, share: facts.Share) -> dict[int, Any]:
     """Return the states of the busiest streams where this share begins to read them."""
-    if not share.low:
-        return {}
-    called = {number: name for number, (name, _) in facts.names(share.apart).items()}
-    return _states_before(line, reader, called, share.low)
+    names = facts.names(number for number, _, _ in share.apart)
+    found: dict[int, Any] = {}
+    for number, low, _ in share.apart:
+        found |= _states_before(line, reader, {number: names[number][0]}, low)
+    return found
 
 
 def _bases(line: Line, rows: list[facts.Row], base: int) -> dict[int, snapshots.Kept]:

@@ -94,6 +94,18 @@ def busiest(line: Line, fingerprint: str, *, least: int, limit: int) -> tuple[in
     return tuple(stream for stream, count in counts.most_common(limit) if count >= least)
 
 
+def positions(line: Line, fingerprint: str, stream: int, *, after: int, upto: int) -> list[int]:
+    """Return where a stream has snapshots with after < position <= upto, in order."""
+    found: list[int] = []
+    for part in line.within(after, upto):
+        rows = Snapshot.objects.filter(
+            projection=number_of(fingerprint), stream=stream,
+            place__gt=part.low, place__lte=part.high,
+        )  # fmt: skip
+        found += [position(key) for key in rows.order_by("place").values_list("place", flat=True)]
+    return found
+
+
 def keep(line: Line, fingerprint: str, stream: int, made: Sequence[Made]) -> None:
     """Store snapshots. One that cannot be stored costs time later and nothing else."""
     projection = number_of(fingerprint)
