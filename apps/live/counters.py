@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import NamedTuple
 
-import msgspec
+from apps.eventlog.told import read, took
 
 SECOND = 1_000_000  # µs
 WINDOW = 60  # s
@@ -37,13 +36,6 @@ class Route(NamedTuple):
     subscriber: str
 
 
-class _Told(msgspec.Struct):
-    started_at: str | None = None
-    finished_at: str | None = None
-    error: str | None = None
-    lag: int | None = None
-
-
 class Second:
     """What happened within one second of the log's time."""
 
@@ -54,9 +46,6 @@ class Second:
         self.delivered: Counter[Route] = Counter()
         self.failed: Counter[Route] = Counter()
         self.times: dict[str, list[int]] = {}  # subscriber -> handling, µs
-
-
-_told = msgspec.json.Decoder(_Told).decode
 
 
 class Counters:
@@ -123,7 +112,7 @@ class Counters:
 
     def _deliver(self, second: Second, position: int, time: int, lane: Lane, cause: int | None,
                  data: bytes | None, causes: Mapping[int, int]) -> None:  # fmt: skip
-        told = _read(data)
+        told = read(data)
         known = self._recent.get(cause) if cause is not None else None
         number = known[0] if known else causes.get(cause or 0)
         of = self.lanes.get(number) if number is not None else None
@@ -135,15 +124,23 @@ class Counters:
             self._settled[known[0], lane.service] += 1
         if lane.type in FAILED:
             second.failed[route] += 1
-        took = _took(told)
+        taken = took(told)
         times = second.times.setdefault(lane.service, [])
-        if took is not None and len(times) < TIMES:
-            times.append(took)
+        if taken is not None and len(times) < TIMES:
+            times.append(taken)
 
     def _progress(self, lane: Lane, data: bytes | None) -> None:
-        told = _read(data)
+        told = read(data)
         if told.lag is not None:
             self.lags[Route(lane.channel, lane.service)] = told.lag
+
+    def wanted(self) -> dict[str, set[int]]:
+        """Return the lanes each subscriber was seen to answer for in the last minute."""
+        found: dict[str, set[int]] = {}
+        for (number, subscriber), settled in self._settled.items():
+            if settled > 0:
+                found.setdefault(subscriber, set()).add(number)
+        return found
 
     def behind(self) -> dict[Route, int]:
         """Return how many events of the last minute each subscriber has not answered for yet.
@@ -160,24 +157,6 @@ class Counters:
         return dict(found) | self.lags
 
 
-def _read(data: bytes | None) -> _Told:
-    try:
-        return _told(data or b"{}")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _Told()
-
-
 def error_of(data: bytes | None) -> str:
     """Return the error a delivery's data tells of, "" for none."""
-    return _read(data).error or ""
-
-
-def _took(told: _Told) -> int | None:
-    """Return how long a delivery was in hand, µs."""
-    if not told.started_at or not told.finished_at:
-        return None
-    try:
-        between = datetime.fromisoformat(told.finished_at) - datetime.fromisoformat(told.started_at)
-    except (ValueError, TypeError):  # no times, or one with a zone and one without
-        return None
-    return max(0, round(between.total_seconds() * SECOND))
+    return read(data).error or ""

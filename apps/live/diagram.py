@@ -23,6 +23,8 @@ LABELS = 4  # types written at one crossing
 MOST = 24  # services and channels drawn; the busiest
 PACES = (0.5, 0.65, 0.85, 1.1, 1.5, 2.0, 3.0, 5.0)  # s for 22 px, classes p-1 … p-8
 SLOW_US = 1_000_000  # handling that takes longer is worth a look
+COLUMN = 122  # px from one service's box to the next, at least: a box is 116 wide
+NARROWEST, WIDEST = 560, 1400  # px; a drawing wider than that keeps its width and is scrolled
 WIDE = 14  # characters of a label that need a wider column
 
 
@@ -73,6 +75,7 @@ class Drawing(NamedTuple):
     labels: list[Label]
     height: int
     width: int  # px it needs at least
+    wide: int  # the class that gives it as much, in hundreds of px; 0 is wider than those
     left_out: int  # services there is no room for
 
 
@@ -84,16 +87,18 @@ def draw(
 
     order     the services from left to right, by name; those not among them come last
     view      what lines and figures tell: rate, latency or failures
-    odd       types at a rate that is not usual
+    odd       types and services that are not as usual
     rate, duration  write a number per second, and µs
     """
     services = _services(flow, order)
     shown = services[:MOST]
     channels = _channels(flow, shown)
-    at = dict(zip(shown, _columns(shown, flow), strict=True))
+    weights = _weights(shown, flow)
+    at = dict(zip(shown, _columns(weights), strict=True))
     labels = _labelled(flow, at, channels)
     rails = _rails(channels, flow, labels)
     y = {rail.channel: rail.y for rail in rails}
+    width = max(NARROWEST, round(COLUMN * sum(weights)))
     pen = _Pen(flow, at, y, view, odd, rate, duration)
     return Drawing(
         nodes=[pen.node(service) for service in shown],
@@ -101,7 +106,8 @@ def draw(
         trunks=[*pen.subs(), *pen.pubs()],
         labels=[*pen.written(labels), *pen.warnings()],
         height=(rails[-1].y if rails else FIRST) + 18,
-        width=max(420, 118 * len(shown)),
+        width=width,
+        wide=-(-width // 100) if width <= WIDEST else 0,
         left_out=len(services) - len(shown),
     )
 
@@ -131,13 +137,19 @@ def _channels(flow: Flow, shown: Sequence[str]) -> list[str]:
     return sorted(first, key=lambda name: (first[name], name))[:MOST]
 
 
-def _columns(shown: Sequence[str], flow: Flow) -> list[float]:
+def _weights(shown: Sequence[str], flow: Flow) -> list[float]:
+    """Return how much of the width each column gets."""
     longest: defaultdict[str, int] = defaultdict(int)
     for each in flow.publishing:
         longest[each.service] = max(longest[each.service], len(each.type))
     weights = [1.25 if longest[name] > WIDE else 1.0 for name in shown]
     if weights:
         weights[-1] += 0.6  # what it publishes is written at its right
+    return weights
+
+
+def _columns(weights: Sequence[float]) -> list[float]:
+    """Return the middle of each column, in percent."""
     total, before = sum(weights), 0.0
     centres = []
     for weight in weights:
@@ -196,7 +208,8 @@ class _Pen:
         told = [t for t in self.flow.telling if t.subscriber == service]
         out = [p for p in self.flow.publishing if p.service == service]
         look = "fail" if any(t.failed for t in told) else "ok"
-        if look == "ok" and (any(_lags(t) for t in told) or any(p.type in self.odd for p in out)):
+        late = service in self.odd or any(_lags(t) for t in told)
+        if look == "ok" and (late or any(p.type in self.odd for p in out)):
             look = "warn"
         p99 = next((t.p99 for t in told if t.p99 is not None), None)
         return Node(service, self._x(service), sum(p.rate for p in out), p99, look)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from apps.eventlog.terms import written
@@ -33,23 +34,51 @@ def rate(per_second: float) -> str:
     return words.rate(per_second * 1000, 1000 * SECOND)
 
 
+SUBSCRIBERS = frozenset({"failures", "latency", "wait", "stalled"})
+
+
 def alarm(finding: Finding) -> Alarm:
     """Return a finding in words: what is odd, and the evidence."""
-    name, low, high = visible(finding.subject), rate(finding.low), rate(finding.high)
-    usually = (
-        f"usually {low.removesuffix('/s')}–{high}" if low.endswith("/s") else f"usually {high}"
-    )
+    name, told = visible(finding.subject), _figure(finding.code)
+    low, high = told(finding.low), told(finding.high)
+    unit = "/s" if low.endswith("/s") and high.endswith("/s") else ""
+    usually = f"{low.removesuffix(unit)}–{high}" if low != high else high
+    text = f"{_measure(finding)} {told(finding.rate)} since {{}}; usually {usually}.".strip()
+    return Alarm(finding, _title(finding, name), text[0].upper() + text[1:], _query(finding))
+
+
+def _figure(code: str) -> Callable[[float], str]:
+    """Return what writes a figure of a finding."""
+    if code in ("latency", "wait"):
+        return lambda us: words.duration(round(us))
+    return (lambda events: words.grouped(round(events))) if code == "lag" else rate
+
+
+def _measure(finding: Finding) -> str:
+    return {"latency": "typically", "wait": "after", "lag": "behind by"}.get(
+        finding.code, ""
+    ).strip()
+
+
+def _title(finding: Finding, name: str) -> str:
     middle = (finding.low + finding.high) / 2
-    if finding.code == "rate":
-        times = words.factor(finding.rate / middle) if middle else "far above"
-        title = f"{name} rate {times} its usual"
-    elif finding.code == "silence":
-        title = f"{name} has stopped" if not finding.rate else f"{name} is rare"
-    else:
-        title = f"{name} fails more than usual"
-    text = f"{rate(finding.rate)} since {{}}; {usually}."
-    if finding.code == "failures":
-        query = f"subscriber:{written(finding.subject)} outcome:failed,dead_lettered"
-    else:
-        query = f"type:{written(finding.subject)}"
-    return Alarm(finding, title, text, query)
+    times = words.factor(finding.rate / middle) if middle else "far above"
+    return {
+        "rate": f"{name} rate {times} its usual",
+        "silence": f"{name} is rare" if finding.rate else f"{name} has stopped",
+        "failures": f"{name} fails more than usual",
+        "latency": f"{name} takes {times} its usual time",
+        "wait": f"{name} answers later than usual",
+        "lag": f"{name} is behind",
+        "stalled": f"{name} has stopped answering",
+    }[finding.code]
+
+
+def _query(finding: Finding) -> str:
+    """Return the query for its events."""
+    if finding.code == "lag":
+        return f"kind:progress source:{written(finding.subject.partition(' on ')[0])}"
+    if finding.code not in SUBSCRIBERS:
+        return f"type:{written(finding.subject)}"
+    failed = " outcome:failed,dead_lettered" if finding.code == "failures" else ""
+    return f"subscriber:{written(finding.subject)}{failed}"

@@ -13,6 +13,7 @@ from apps.live.hub import Drawn, Room
 from apps.live.queries.counting import caught_up
 from apps.live.queries.watching import news, relay
 from apps.pages.queries import live as drawing
+from apps.pages.queries.tail import tail, tails
 
 WINDOW = 32  # frames a page may leave unanswered; it answers each sixteenth
 
@@ -34,7 +35,7 @@ async def live(socket: Socket) -> None:
     if view not in ("", *(name for name, _ in drawing.VIEWS)):
         raise Closed(4422, "there is no such view")
     if query is not None:
-        await in_thread(drawing.tail, line, query[:2000], after=line.head)  # wrong: said at once
+        await in_thread(tail, line, query[:2000], after=line.head)  # wrong: said at once
     relay.start()
     room = room_of(line)
     push = socket.push
@@ -73,10 +74,7 @@ class Painter:
     def _paint(self, after: dict[str, int], views: frozenset[str], *, parts: bool) -> Drawn:
         line = log.line(self._line.slug, timeline=self._line.timeline)
         time = None if line.log_time is None else line.log_time / 1000
-        rows = {
-            query: drawing.tail(line, query, after=at) if at < line.head else []
-            for query, at in after.items()
-        }
+        rows = tails(line, after)
         drawn: dict[str, str] = {}
         if views:
             self._counters = caught_up(self._counters, line)

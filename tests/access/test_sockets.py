@@ -11,7 +11,7 @@ import pytest
 from asgiref.sync import SyncToAsync, sync_to_async
 from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
-from django.db import connections
+from django.db import connection, connections
 from django.test import Client
 from django.urls import path
 
@@ -23,6 +23,7 @@ from apps.access.queries import keys, sockets, visitors
 from apps.access.queries.sockets import Closed, Socket, everyone, guarded
 from apps.eventlog.commands.systems import create_system
 from apps.eventlog.places import Line
+from apps.eventlog.queries import log
 
 # A socket is judged on a thread of its own, which a wrapping transaction would hide rows from.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -257,3 +258,17 @@ async def test_too_much_is_not_listened_to(client: Client, call: Phone) -> None:
     long = await call(of(client))
     await long.send_to("x" * (sockets.MAX_TEXT + 1))
     assert await code_of(long) == 4413
+
+
+async def test_a_thread_keeps_its_connection_between_asks(shop: Line) -> None:
+    def ask() -> Any:
+        log.line("shop")
+        together.wait(30)
+        return connection.connection
+
+    together = threading.Barrier(4)  # each of the four threads, once
+    before, after = [
+        await asyncio.gather(*(visitors.in_thread(ask) for _ in range(4))) for _ in range(2)
+    ]
+    assert {*map(id, before)} == {*map(id, after)}
+    assert None not in before

@@ -14,7 +14,7 @@ from apps.audits.commands.mute import mute
 from apps.audits.models import Finding, Looked
 from apps.audits.queries.findings import findings
 from apps.audits.unusual import STEP_S
-from apps.eventlog.envelope import Envelope
+from apps.eventlog.envelope import Envelope, isoformat
 from tests.audits.test_unusual import arrivals
 from tests.factories import envelope
 
@@ -65,6 +65,96 @@ def test_failures_count(log: Any) -> None:
     story(log, "failed", [*[0, 0, 1] * 66, *[9] * ODD], kind="delivery", source="/email")
     look(log.line)
     assert found() == [("failures", "email")]
+
+
+def told(log: Any, takes: list[float], lag: list[int], *, each: int = 5) -> None:
+    """Append `each` events a step and that `email` took so many seconds for them; and a lag."""
+    for step, (take, behind) in enumerate(zip(takes, lag, strict=True)):
+        at = T0 + step * STEP
+        events = [envelope(type="Paid", time=at + n * STEP // each) for n in range(each)]
+        now = T0 + 10**12
+        positions = log.append(*events, now=now)
+        answers = []
+        for n, position in enumerate(positions):
+            start = at + n * 1000
+            answers.append(
+                envelope(
+                    kind="delivery", type="handled", source="/email", cause=position,
+                    time=at + STEP - 1, data=_times(start, take),
+                )
+            )  # fmt: skip
+        answers.append(
+            envelope(kind="progress", type="progress", source="/group", channel="orders",
+                     time=at + STEP - 1, data={"lag": behind})
+        )  # fmt: skip
+        log.append(*answers, now=now)
+
+
+def _times(start: int, take: float) -> dict[str, str]:
+    return {"started_at": isoformat(start), "finished_at": isoformat(start + round(take * 10**6))}
+
+
+def test_handling_that_takes_longer_counts(log: Any) -> None:
+    steps = CALM + ODD
+    takes = [0.1 + n % 5 / 100 for n in range(CALM)] + [1.0] * ODD
+    told(log, takes, [0] * steps)
+    look(log.line)
+    finding = Finding.objects.get(code="latency")
+    assert (finding.subject, finding.end) == ("email", None)
+    assert finding.start == pytest.approx(T0 + CALM * STEP, abs=STEP)
+    assert finding.low < 120_000 < finding.high < finding.rate == pytest.approx(10**6, rel=0.05)
+
+
+def test_lag_a_bus_tells_of_counts(log: Any) -> None:
+    steps = CALM + ODD
+    told(log, [0.1] * steps, [n % 4 for n in range(CALM)] + [1204] * ODD)
+    look(log.line)
+    assert found() == [("lag", "group on orders")]
+    (finding,) = Finding.objects.all()
+    assert finding.start == pytest.approx(T0 + CALM * STEP, abs=STEP)
+    assert (finding.low, round(finding.rate)) == (0, 1204)
+
+
+def test_answers_that_come_late_count(log: Any) -> None:
+    batch: list[Envelope] = []
+    for step in range(CALM + ODD):
+        late = 1 if step < CALM else 4  # s, of events every two seconds
+        for n in range(5):
+            at = T0 + step * STEP + n * 2 * 10**6
+            batch.append(envelope(type="Paid", time=at, id=f"e{step}-{n}"))
+            batch.append(
+                envelope(kind="delivery", type="handled", source="/email", causation=f"e{step}-{n}",
+                         time=at + late * 10**6)
+            )  # fmt: skip
+    batch.sort(key=lambda e: e.time or 0)
+    log.append(*batch, now=T0 + 10**12)
+    look(log.line)
+    assert ("wait", "email") in found()
+
+
+def test_a_subscriber_that_stops_answering_counts_unless_its_events_stop(log: Any) -> None:
+    for name, stops in (("Paid", False), ("Sent", True)):
+        batch: list[Envelope] = []
+        begun = 0 if name == "Paid" else 10**11
+        for step in range(CALM + ODD):
+            at = T0 + begun + step * STEP
+            batch += [envelope(type="Pulse", time=at), envelope(type="Pulse", time=at + STEP - 1)]
+            goes_on = step < CALM
+            if goes_on or not stops:
+                batch += [envelope(type=name, time=at + n * 10**6) for n in range(8)]
+            if goes_on:
+                batch += [
+                    envelope(kind="delivery", type="handled", source=f"/{name}-er",
+                             time=at + n * 10**6) for n in range(8)
+                ]  # fmt: skip
+        batch.sort(key=lambda e: e.time or 0)
+        log.append(*batch, now=T0 + 10**12)
+    look(log.line)
+    while look(log.line):
+        pass
+    assert ("stalled", "Paid-er") in found()
+    assert ("silence", "Sent") in found()
+    assert ("stalled", "Sent-er") not in found()
 
 
 def test_a_calm_day_has_no_findings(log: Any) -> None:

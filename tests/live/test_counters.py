@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, pairwise
 
 import pytest
 
@@ -190,3 +190,17 @@ def test_services_go_from_where_things_begin() -> None:
         ticks += [(n, 2, 0, None, None), (n + 1, 3, 0, n, None), (n + 2, 4, 0, n + 1, None)]  # type: ignore[list-item]
     assert order.hops(ticks, lanes) == ["web", "payments", "email", "inventory", "audit"]
     assert order.hops([], lanes) == ["inventory", "web", "payments", "email", "audit"]
+
+
+def test_boxes_never_overlap_at_the_width_a_drawing_asks_for(feed: Feed) -> None:
+    for services in (1, 2, 5, 8, 11, 24):
+        lanes = {
+            n: Lane("event", "A" * (5 + 17 * (n % 2)), f"s{n}", "orders") for n in range(services)
+        }
+        counters = Counters(lanes)
+        counters.take([(n + 1, n, T0, None, None) for n in range(services)], {})
+        picture = draw(flow(counters), [])
+        wide = 100 * picture.wide or picture.width
+        assert wide >= picture.width
+        at = [float(node.x[:-1]) * wide / 100 for node in picture.nodes]
+        assert all(b - a > 116 for a, b in pairwise(at))

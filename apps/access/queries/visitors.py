@@ -27,6 +27,8 @@ from apps.eventlog.errors import LogUnavailable, UnknownSystem
 from apps.eventlog.places import Line
 from apps.eventlog.queries import log
 
+KEEP_S = 60.0  # a connection of these threads, at least
+
 T = TypeVar("T")
 _asking = ThreadPoolExecutor(4, thread_name_prefix="sockets")
 
@@ -61,10 +63,25 @@ def _asked(ask: Callable[[], T]) -> T:
     for connection in connections.all(initialized_only=True):
         connection.close_if_unusable_or_obsolete()
     try:
-        return ask()
+        answer = ask()
+        _keep()
+        return answer
     except (DatabaseError, InterfaceError) as error:
         connections.close_all()
         raise LogUnavailable("The database cannot be read now. Wait and retry.") from error
+
+
+def _keep() -> None:
+    """Keep this thread's connections for a while, where the settings would open one for each ask.
+
+    Opening one costs more than what most ask, and a page that moves asks ten times a second.
+    """
+    now = time.monotonic()
+    for connection in connections.all(initialized_only=True):
+        if connection.close_at is not None and connection.close_at <= now:
+            connection.close_at = now + KEEP_S
+            if connection.vendor == "sqlite":  # or each thread would come to hold 64 MB of the log
+                connection.cursor().execute("PRAGMA cache_size=-2048")
 
 
 def claim(headers: Iterable[tuple[bytes, bytes]], *, scheme: str, ip: str) -> Claim:

@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from django.db import transaction
 
+from apps.audits import levels
+from apps.audits.levels import Sum
 from apps.audits.models import Finding, Looked
-from apps.audits.queries.counts import HOUR, SPAN, Subject, counted, same_hour
-from apps.audits.unusual import PAST, SPARED, Verdict, began, judge
+from apps.audits.queries.counts import HOUR, SPAN, Subject, counted, measured, same_hour
+from apps.audits.unusual import PAST, SPARED, began, judge
 from apps.eventlog.places import Line
 from apps.eventlog.queries import log
+from apps.eventlog.queries.levels import unscaled
 
 BEFORE = PAST + SPARED  # steps a judgement looks back
 AT_ONCE = 360  # steps judged with one reading: an hour
 CERTAIN = 2  # steps in a row that look alike before it is called a finding
+TOLD = 2  # times a lag is told in three steps, usually
 OVER = 6  # steps in a row that look usual before it is called over
+
+
+class _Judged(NamedTuple):
+    """What a subject does now, in the unit of its finding."""
+
+    look: str  # high, low, silent or ""
+    now: float
+    low: float
+    high: float
+    began: Callable[[], int]  # how many steps ago what it does now began
 
 
 class _One(NamedTuple):
     who: Subject
     step: int
-    steps: list[int]
-    verdict: Verdict | None
+    judged: _Judged | None
 
 
 class _State:
@@ -33,7 +47,8 @@ class _State:
     def __init__(self, line: Line) -> None:
         self.line = line
         self.open = {
-            (f.code, f.subject): f for f in Finding.objects.filter(timeline=line.timeline, end=None)
+            (f.code, f.subject): f
+            for f in Finding.objects.filter(timeline=line.timeline, end=None).exclude(code="rule")
         }
         self.odd: dict[tuple[str, str], int] = {}  # steps in a row
         self.calm: dict[tuple[str, str], int] = {}
@@ -42,27 +57,32 @@ class _State:
 
     def see(self, one: _One, *, fresh: bool) -> None:
         """Take a verdict on a subject at a step; one that is not fresh only counts as before."""
-        who, step, steps, verdict = one
+        who, step, judged = one
         self.fresh = fresh
-        rising = verdict is not None and verdict.look == "high"
-        lacking = verdict is not None and verdict.look in ("low", "silent")
-        self._follow((who.code, who.name), rising, step, steps, verdict)
+        look = judged.look if judged else ""
+        if who.code == "answers":  # with a type that has stopped its subscribers have, too
+            stalled = look == "silent" and not self._stopped()
+            self._follow(("stalled", who.name), stalled, step, judged)
+            return
+        self._follow((who.code, who.name), look == "high", step, judged)
         if who.code == "rate":
-            self._follow(("silence", who.name), lacking, step, steps, verdict)
+            self._follow(("silence", who.name), look in ("low", "silent"), step, judged)
 
-    def _follow(self, key: tuple[str, str], odd: bool, step: int, steps: list[int],
-                verdict: Verdict | None) -> None:  # fmt: skip
+    def _stopped(self) -> bool:
+        return any(code == "silence" and odd for (code, _), odd in self.odd.items())
+
+    def _follow(self, key: tuple[str, str], odd: bool, step: int, judged: _Judged | None) -> None:
         self.odd[key] = self.odd.get(key, 0) + 1 if odd else 0
         finding = self.open.get(key)
         if not self.fresh:
             self.calm[key] = 0 if odd else self.calm.get(key, 0) + 1
-        elif odd and verdict is not None:
+        elif odd and judged is not None:
             self.calm[key] = 0
             if finding is not None:
-                finding.rate = verdict.rate
+                finding.rate = judged.now
                 self._note(finding)
             elif self.odd[key] >= CERTAIN:
-                self._begin(key, step, steps, verdict)
+                self._begin(key, step, judged)
         elif finding is not None:
             self.calm[key] = self.calm.get(key, 0) + 1
             if self.calm[key] >= OVER:
@@ -70,14 +90,13 @@ class _State:
                 self._note(finding)
                 del self.open[key]
 
-    def _begin(self, key: tuple[str, str], step: int, steps: list[int], verdict: Verdict) -> None:
-        start = (step + 1 - began(steps, verdict)) * SPAN
-        known = verdict.usual
+    def _begin(self, key: tuple[str, str], step: int, judged: _Judged) -> None:
+        start = (step + 1 - judged.began()) * SPAN
         self.open[key] = self._note(
             Finding(
                 timeline=self.line.timeline, code=key[0], subject=key[1][:1024], start=start,
                 position=min(self.line.head, log.position_at(self.line, start - 1) + 1),
-                noticed=(step + 1) * SPAN, rate=verdict.rate, low=known.low, high=known.high,
+                noticed=(step + 1) * SPAN, rate=judged.now, low=judged.low, high=judged.high,
             )
         )  # fmt: skip
 
@@ -130,18 +149,36 @@ def _judged(line: Line, first: int, step: int, upto: int) -> bool:
 def _steps(line: Line, first: int, step: int, upto: int) -> Iterator[_One]:
     start = max(first, step + 1 - BEFORE)
     counts = counted(line, start, upto)
+    times = measured(line, start, upto)
+    # Types before their subscribers, which stop with them.
+    ranked = sorted(counts, key=lambda who: who.code == "answers")
     hours: dict[Subject, list[float]] = {}
     for at in range(step + 1, upto + 1):
         if at == step + 1 or at % HOUR == 0:
             hours = same_hour(line, at)
-        for who, all_steps in counts.items():
-            steps = all_steps[max(0, at - BEFORE + 1 - start) : at - start + 1]
-            if who.code == "rate":
-                steps = _since_first(steps)
-            yield _One(
-                who, at, steps,
-                judge(steps, hours=hours.get(who, ()), rises_only=who.code == "failures"),
-            )  # fmt: skip
+        part = slice(max(0, at - BEFORE + 1 - start), at - start + 1)
+        for who in ranked:
+            yield _One(who, at, _counts(who, counts[who][part], hours.get(who, ())))
+        for who, sums in times.items():
+            yield _One(who, at, _level(who, sums[part]))
+
+
+def _counts(who: Subject, steps: list[int], hours: Sequence[float]) -> _Judged | None:
+    if who.code != "failures":
+        steps = _since_first(steps)
+    it = judge(steps, hours=hours, rises_only=who.code == "failures")
+    if it is None:
+        return None
+    return _Judged(it.look, it.rate, it.usual.low, it.usual.high, partial(began, steps, it))
+
+
+def _level(who: Subject, steps: list[Sum]) -> _Judged | None:
+    """Judge how long something takes, or how far somebody is behind, which is told once a step."""
+    it = levels.judge(steps, enough=TOLD if who.code == "lag" else levels.ENOUGH)
+    if it is None:
+        return None
+    now, low, high = (unscaled(who.code, v) for v in (it.now, it.usual.low, it.usual.high))
+    return _Judged(it.look, now, low, high, partial(levels.began, steps, it))
 
 
 def _since_first(steps: list[int]) -> list[int]:

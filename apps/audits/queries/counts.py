@@ -1,15 +1,17 @@
-"""What findings are made of: events of each type and failures of each subscriber, step by step."""
+"""What findings are made of, step by step: events of each type, and how subscribers do."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from typing import NamedTuple
 
+from apps.audits.levels import Sum
 from apps.audits.unusual import PAST, SPARED, STEP_S, Usual, usual
 from apps.eventlog.envelope import FAILURES
 from apps.eventlog.places import Line
 from apps.eventlog.queries import log, ticks
 from apps.eventlog.queries.lanes import Strings, lanes
+from apps.eventlog.queries.levels import levels
 
 SPAN = STEP_S * 1_000_000  # µs
 HOUR = 3600 // STEP_S  # steps
@@ -17,10 +19,13 @@ DAYS = 14  # days whose same hour tells what is usual
 MOST = 400  # subjects judged; more are too many to look at one by one
 
 
-class Subject(NamedTuple):
-    """What is counted: the events of a type, or the failures of a subscriber."""
+SETTLED = ("handled", "skipped", "dead_lettered")
 
-    code: str  # rate or failures
+
+class Subject(NamedTuple):
+    """What is looked at: a type's events, or a subscriber's failures, answers or levels."""
+
+    code: str  # rate, failures, answers; latency, wait, lag
     name: str
 
 
@@ -28,9 +33,12 @@ def subject(lane: Strings) -> Subject | None:
     """Return what an event of a lane counts for, None for nothing."""
     if lane.kind in ("event", "command"):
         return Subject("rate", lane.type)
-    if lane.kind == "delivery" and lane.type in FAILURES:
-        return Subject("failures", lane.source.removeprefix("/") or lane.source)
-    return None
+    if lane.kind != "delivery":
+        return None
+    name = lane.source.removeprefix("/") or lane.source
+    if lane.type in FAILURES:
+        return Subject("failures", name)
+    return Subject("answers", name) if lane.type in SETTLED else None
 
 
 def counted(line: Line, first: int, last: int) -> dict[Subject, list[int]]:
@@ -44,6 +52,19 @@ def counted(line: Line, first: int, last: int) -> dict[Subject, list[int]]:
             if who is not None and (who in counts or len(counts) < MOST):
                 counts.setdefault(who, [0] * (last - first + 1))[at - first] += count
     return counts
+
+
+def measured(line: Line, first: int, last: int) -> dict[Subject, list[Sum]]:
+    """Return the levels of each subscriber in each of the steps first … last."""
+    found: dict[Subject, list[Sum]] = {}
+    for at, of in levels(line, first, last, span=SPAN).items():
+        for what, level in of.items():
+            who = Subject(what.code, what.subscriber)
+            if what.channel:
+                who = Subject(what.code, f"{what.subscriber} on {what.channel}")
+            if who in found or len(found) < MOST:
+                found.setdefault(who, [(0, 0.0)] * (last - first + 1))[at - first] = level
+    return found
 
 
 def same_hour(line: Line, step: int) -> dict[Subject, list[float]]:

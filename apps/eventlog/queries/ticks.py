@@ -59,6 +59,19 @@ def lanes_at(line: Line, positions: Iterable[int]) -> dict[int, int]:
     return found
 
 
+def weight(line: Line, *, after: int) -> int:
+    """Return the bytes of data and metadata after a position. The caller bounds the span."""
+    total = 0
+    for part in line.within(after, line.head):
+        rows = store.fetch(
+            "SELECT coalesce(sum(coalesce(length(data), 0) + length(metadata)), 0)"
+            " FROM eventlog_event WHERE place > %s AND place <= %s",
+            [part.low, part.high],
+        )
+        total += int(rows[0][0])
+    return total
+
+
 def sums(line: Line, *, after: int, upto: int, span: int) -> Sums:
     """Return how many events of each lane there are in each span: {log_time // span: {lane: n}}.
 

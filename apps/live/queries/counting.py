@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from apps.eventlog.places import Line
-from apps.eventlog.queries import log, ticks
+from apps.eventlog.queries import levels, log, ticks
 from apps.eventlog.queries.lanes import Strings, lanes
 from apps.live import order
-from apps.live.counters import SECOND, WINDOW, Counters, Lane
+from apps.live.counters import SECOND, SETTLED, WINDOW, Counters, Lane
 
 MOST = 20_000  # events read to fill the minute
 SPARK_S = 10  # of one point of a sparkline
@@ -79,6 +80,53 @@ def sparks(line: Line, *, time: int) -> dict[str, list[int]]:
             if number in of:
                 found.setdefault(of[number].type, [0] * POINTS)[at - first] += count
     return dict(sorted(found.items(), key=lambda item: (-sum(item[1]), item[0])))
+
+
+def backlogs(line: Line, counters: Counters, *, time: int) -> dict[str, list[int]]:
+    """Return how many events each subscriber was behind, at the same points as `sparks`.
+
+    Counted back from what is open now: what it answers for was published, what it settled is done.
+    Where its bus says how far behind it is, that counts.
+    """
+    last = time // (SPARK_S * SECOND)
+    first = last - POINTS + 1
+    counts = ticks.spans(line, first, last, span=SPARK_S * SECOND)
+    done: dict[str, set[int]] = {}
+    for number, lane in counters.lanes.items():
+        if lane.kind == "delivery" and lane.type in SETTLED:
+            done.setdefault(lane.service, set()).add(number)
+    open_: Counter[str] = Counter()
+    for route, behind in counters.behind().items():
+        open_[route.subscriber] += behind
+    found = {}
+    for name, lanes_ in counters.wanted().items():
+        published = [sum(counts[at].get(n, 0) for n in lanes_) for at in range(first, last + 1)]
+        settled = [
+            sum(counts[at].get(n, 0) for n in done.get(name, ())) for at in range(first, last + 1)
+        ]
+        found[name] = _back(open_[name], published, settled)
+    return found | (_told_lags(line, first, last) if counters.lags else {})
+
+
+def _back(now: int, published: Sequence[int], settled: Sequence[int]) -> list[int]:
+    points = [now]
+    for came, went in zip(reversed(published[1:]), reversed(settled[1:]), strict=True):
+        points.append(max(0, points[-1] - came + went))
+    return points[::-1]
+
+
+def _told_lags(line: Line, first: int, last: int) -> dict[str, list[int]]:
+    """Return the lags buses told of; one holds until another is told."""
+    now: dict[levels.What, int] = {}
+    found: dict[str, list[int]] = {}
+    for n, of in enumerate(levels.levels(line, first, last, span=SPARK_S * SECOND).values()):
+        for what, level in of.items():
+            if what.code == "lag":
+                now[what] = round(levels.unscaled("lag", level.total))
+        for name in {what.subscriber for what in now}:
+            series = found.setdefault(name, [0] * POINTS)
+            series[n] = sum(lag for what, lag in now.items() if what.subscriber == name)
+    return found
 
 
 FIRST = 5000  # events that tell who comes first

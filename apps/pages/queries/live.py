@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from html import escape
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.utils import timezone
 
 from apps.audits.queries.counts import usual_rates
 from apps.audits.queries.findings import findings
 from apps.audits.unusual import Usual
-from apps.eventlog.envelope import Recorded, Undecodable
 from apps.eventlog.places import Line
 from apps.eventlog.queries import log
 from apps.eventlog.queries.search import search
 from apps.live import diagram
 from apps.live.counters import SECOND, Counters, error_of
-from apps.live.flow import Flow, flow
-from apps.live.hub import KEPT, Row
-from apps.live.queries.counting import POINTS, SPARK_S, hops, sparks
+from apps.live.flow import Flow, Telling, flow
+from apps.live.queries.counting import POINTS, SPARK_S, backlogs, hops, sparks
 from apps.pages import words
 from apps.pages.alarms import Alarm, alarm, rate
-from apps.pages.queries.browser import asked
 from apps.pages.queries.services import Cast, cast
 from apps.pages.queries.sources import health
-from apps.pages.templatetags.evdebug import tile, when
 from apps.pages.tiles import Tile, shown
-from apps.pages.words import visible
 
 VIEWS = (("rate", "Rate"), ("latency", "Latency"), ("failures", "Failures"))
 TYPES, FAILURES, LAGS, TAPS = 40, 6, 6, 8  # rows
+ODD = frozenset({"rate", "silence", "latency", "wait", "stalled"})  # drawn as odd in the flow
+LAGGING = 10  # events behind that are worth a colour
+DAY = 86_400 * SECOND
 FAILED = 200  # deliveries looked at
 HEIGHT = 22  # px of a sparkline
-SAID = 90  # characters of a row's summary
 
 
 class Type(NamedTuple):
@@ -50,6 +44,17 @@ class Type(NamedTuple):
     rate: str
     factor: str  # of the usual
     odd: bool
+
+
+class Lag(NamedTuple):
+    """A subscriber that has events it did not answer yet."""
+
+    subscriber: str
+    channels: str
+    behind: int
+    area: str  # paths of how far behind it was
+    path: str
+    look: str  # warn or ""
 
 
 class Failure(NamedTuple):
@@ -75,16 +80,21 @@ def parts(
     usual = usual_rates(line, time) if time else {}
     alarms = [alarm(f) for f in findings(line, at=time, open_only=True)]
     open_ = [a for a in alarms if not _muted(a.finding)]
-    odd = {a.finding.subject for a in alarms if a.finding.code in ("rate", "silence")}
+    odd = {a.finding.subject for a in alarms if a.finding.code in ODD}
     context = {"slug": line.slug, "flow": drawn, "cast": seen, "empty": not line.head}
     context["taps"] = health(line)[:TAPS] if edge else []
+    context["began"] = began = log.time_at(line, 1)
+    context["since"] = "min" if began and time - began < DAY else "date"
     channels = [c for c in drawn.channels() if c]
     found = {
         "info": _drawn("info", context | {"channels": len(channels), "rate": rate(drawn.rate)}),
         "types": _drawn("types", context | _types(line, seen, drawn, usual, odd, time)),
         "attention": _drawn(
             "attention",
-            context | _attention(drawn, open_, alarms) | _failures(line, counters.position, time),
+            context
+            | _attention(drawn, open_, alarms)
+            | {"lags": _lags(line, counters, drawn)}
+            | _failures(line, counters.position, time),
         ),
     }
     for view in views:
@@ -150,11 +160,34 @@ def _type(
 
 
 def _attention(drawn: Flow, open_: list[Alarm], alarms: list[Alarm]) -> dict[str, Any]:
-    lags = sorted((t for t in drawn.telling if t.behind), key=lambda t: -t.behind)
     return {
-        "alarms": open_, "muted": len(alarms) - len(open_), "lags": lags[:LAGS],
+        "alarms": open_, "muted": len(alarms) - len(open_),
         "channels": [(shown(c), rate(r)) for c, r in sorted(drawn.channels().items()) if c][:12],
     }  # fmt: skip
+
+
+def _lags(line: Line, counters: Counters, drawn: Flow) -> list[Lag]:
+    """Return who is behind, the furthest first."""
+    told: dict[str, list[Telling]] = {}
+    for each in drawn.telling:
+        if each.behind:
+            told.setdefault(each.subscriber, []).append(each)
+    if not told or not drawn.time:
+        return []
+    series, found = backlogs(line, counters, time=drawn.time), []
+    for name, ways in told.items():
+        behind = sum(t.behind for t in ways)
+        area, path = _spark(series.get(name, [behind] * POINTS))
+        channels = ", ".join(shown(t.channel) for t in ways if t.channel)
+        found.append(Lag(name, channels, behind, area, path, "warn" if behind >= LAGGING else ""))
+    return sorted(found, key=lambda lag: (-lag.behind, lag.subscriber))[:LAGS]
+
+
+def _spark(values: Sequence[float], *, least: float = 10) -> tuple[str, str]:
+    """Return a line and the area under it; its top is the highest value, or `least`."""
+    top = max(*values, least) * 1.05
+    path = "M" + "L".join(f"{x} {HEIGHT - HEIGHT * y / top:.1f}" for x, y in enumerate(values))
+    return f"{path}V{HEIGHT}H0z", path
 
 
 def _failures(line: Line, at: int, time: int) -> dict[str, Any]:
@@ -174,48 +207,3 @@ def _failures(line: Line, at: int, time: int) -> dict[str, Any]:
 
 def _muted(finding: Any) -> bool:
     return finding.muted_until is not None and finding.muted_until > timezone.now()
-
-
-def tail(line: Line, query: str, *, after: int = 0, at: int | None = None) -> list[Row]:
-    """Return the rows of the last events a query finds after a position, newest last.
-
-    raises  QueryError
-    """
-    wanted = asked(query, columns=[], everything=False)
-    found = search(line, wanted.effective, at=at, after=after, limit=KEPT)
-    seen, link = cast(line.system), escape(reverse("pages:events", args=[line.slug]))
-    return [Row(e.position, _row(link, seen, e)) for e in reversed(found.events)]
-
-
-def _row(link: str, seen: Cast, event: Recorded) -> str:
-    """Write a row by code: hundreds come a second. Every text goes through `escape`.
-
-    link  to the events page, escaped
-    """
-    drawn = seen.of(event.source) if event.source else seen.of_type(event.type)
-    at, state = event.position, ' class="t-fail"' if event.failed else ""
-    stream = escape(visible(event.stream or ""))
-    return (
-        f'<tr data-row="{at}"{state}><td class="dim nw">{when(event.log_time)}</td>'
-        f'<td><a class="pos pos-q" href="?at={at}" data-seek="{at}">{words.place(at)}</a></td>'
-        f'<td><a class="ev" href="{link}?event={at}">{tile(drawn)}'
-        f'<span class="ev-t"><bdi>{escape(visible(event.type))}</bdi></span></a></td>'
-        f'<td class="tl-s" title="{stream}"><bdi>{stream}</bdi></td>'
-        f'<td class="t2"><bdi>{escape(_summary(event))}</bdi></td></tr>'
-    )
-
-
-def _summary(event: Recorded) -> str:
-    """Return the first plain values of an event's data, in short."""
-    try:
-        value = msgspec.json.decode(event.data or b"null", type=dict[str, msgspec.Raw])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Undecodable):
-        return ""
-    said: list[str] = []
-    for name, raw in value.items():
-        text = bytes(memoryview(raw)[:SAID]).decode("utf-8", "replace").strip('"')
-        if text[:1] not in "{[" and text != event.stream:
-            said.append(f"{name} {text}")
-        if sum(map(len, said)) > SAID:
-            break
-    return visible(" · ".join(said))[:SAID]

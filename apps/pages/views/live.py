@@ -18,6 +18,7 @@ from apps.pages import nav
 from apps.pages.consumers import edge
 from apps.pages.queries import live as drawing
 from apps.pages.queries.dock import dock
+from apps.pages.queries.tail import tail
 from apps.pages.views.frame import Frame, of_system
 
 VIEWS = tuple(name for name, _ in drawing.VIEWS)
@@ -59,7 +60,7 @@ def _drawn(
     shown = {name.partition(":")[0]: mark_safe(html) for name, html in parts.items()}  # noqa: S308 - drawn by our templates
     rows, error = "", None
     try:
-        rows = "".join(r.html for r in reversed(drawing.tail(line, query, at=at.position)))
+        rows = "".join(r.html for r in reversed(tail(line, query, at=at.position)))
     except QueryError as wrong:
         error = wrong
     time = None if at.time is None else at.time / 1000

@@ -1,0 +1,136 @@
+"""How long things take, step by step: handling, waiting to be handled, and what buses say of lag.
+
+A level is kept as a sum of logarithms, so that steps can be put together and one outlier among
+many is no more than that.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterator
+from math import log2
+from typing import NamedTuple
+
+from django.db import connection
+
+from apps.eventlog import store
+from apps.eventlog.places import Line
+from apps.eventlog.queries import log
+from apps.eventlog.queries.lanes import Strings, lanes
+from apps.eventlog.told import read, took
+
+READ = 60_000  # positions one call looks at, at most; of more only the last
+LINES, STEPS = 64, 1000  # timelines whose levels are remembered, and steps of each
+
+# What is added before the logarithm, so that what nobody would notice does not count as a change.
+FLOORS = {"latency": 5_000, "wait": 100_000, "lag": 20}  # µs, µs, events
+
+
+class What(NamedTuple):
+    """What a level is of: `latency` or `wait` of a subscriber, or the `lag` of one on a channel."""
+
+    code: str
+    subscriber: str
+    channel: str = ""
+
+
+class Level(NamedTuple):
+    """What was measured in one step."""
+
+    measures: int
+    total: float  # of `scaled` values
+
+
+Levels = dict[int, dict[What, Level]]  # log_time // span -> what -> level
+_known: OrderedDict[tuple[int, int, int], Levels] = OrderedDict()
+
+
+def scaled(code: str, value: float) -> float:
+    """Return a measure as it is summed up."""
+    return log2(max(0.0, value) + FLOORS[code])
+
+
+def unscaled(code: str, value: float) -> float:
+    """Return the measure that `scaled` made a value of."""
+    return max(0.0, float(2.0**value) - FLOORS[code])
+
+
+def levels(line: Line, first: int, last: int, *, span: int) -> Levels:
+    """Return the levels of the spans first <= log_time // span <= last (µs); of many events a part.
+
+    What is before the newest log_time does not change, so each span is read once by a process.
+    """
+    known = _remembered(line, span)
+    missing = next((n for n in range(first, last + 1) if n not in known), None)
+    if missing is None:
+        return {n: known[n] for n in range(first, last + 1)}
+    settled = (line.log_time or 0) // span  # this span may still grow
+    after = log.position_at(line, missing * span - 1)
+    upto = line.head if last >= settled else log.position_at(line, (last + 1) * span - 1)
+    fresh = _read(line, max(after, upto - READ), upto, span)
+    whole = {n: fresh.get(n, {}) for n in range(missing, last + 1)}
+    known.update((n, found) for n, found in whole.items() if n < settled)
+    return {n: whole[n] if n >= missing else known[n] for n in range(first, last + 1)}
+
+
+def _remembered(line: Line, span: int) -> Levels:
+    """Return what is remembered; nothing within a transaction, which may be rolled back."""
+    if connection.in_atomic_block:
+        return {}
+    key = (line.timeline, line.forgotten, span)
+    known = _known.setdefault(key, {})
+    _known.move_to_end(key)
+    if len(_known) > LINES:
+        _known.popitem(last=False)
+    for step in [*known][: max(0, len(known) - STEPS)]:
+        del known[step]
+    return known
+
+
+def _read(line: Line, after: int, upto: int, span: int) -> Levels:
+    found: defaultdict[int, dict[What, Level]] = defaultdict(dict)
+    for at, what, value in _measured(line, after, upto):
+        step, level = found[at // span], Level(1, scaled(what.code, value))
+        if what in step and what.code != "lag":  # of a lag the last one told counts
+            before = step[what]
+            level = Level(before.measures + 1, before.total + level.total)
+        step[what] = level
+    return found
+
+
+def _measured(line: Line, after: int, upto: int) -> Iterator[tuple[int, What, float]]:
+    """Yield (log_time, what, value) of what was told between two positions."""
+    telling = {n: lane for n, lane in lanes(line.system).items() if _tells(lane)}
+    if not telling:
+        return
+    among = ",".join(map(str, telling))
+    for part in line.within(after, upto):
+        rows = store.fetch(
+            "SELECT d.log_time, d.lane_id, d.data, c.log_time FROM eventlog_event d"
+            " LEFT JOIN eventlog_event c ON c.place = %s + d.cause"
+            f" WHERE d.place > %s AND d.place <= %s AND d.lane_id IN ({among})"
+            " ORDER BY d.place",
+            [part.timeline << 40, part.low, part.high],
+        )
+        for at, number, data, caused in rows:
+            yield from _values(telling[number], at, None if data is None else bytes(data), caused)
+
+
+def _tells(lane: Strings) -> bool:
+    told = lane.kind == "delivery" and lane.type in ("handled", "skipped", "failed")
+    return told or lane.kind == "progress"
+
+
+def _values(
+    lane: Strings, at: int, data: bytes | None, caused: int | None
+) -> Iterator[tuple[int, What, float]]:
+    told, subscriber = read(data), lane.source.removeprefix("/") or lane.source
+    if lane.kind == "progress":
+        if told.lag is not None:
+            yield at, What("lag", subscriber, lane.channel), told.lag
+        return
+    taken = took(told)
+    if taken is not None:
+        yield at, What("latency", subscriber), taken
+    if caused is not None and told.attempt in (None, 1):
+        yield at, What("wait", subscriber), max(0, at - caused - (taken or 0))
