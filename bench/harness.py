@@ -142,6 +142,10 @@ def say(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
 
 
+class StepFailed(Exception):
+    """A step did not measure anything; its own words are in the text."""
+
+
 @dataclass(frozen=True)
 class LongLog:
     """A SQLite log of five million events, in the system `bench`."""
@@ -210,12 +214,17 @@ class Bench:
         """Run `bench.steps.NAME` in a process of its own and return what it measured.
 
         Its answer also has `peak`: the most memory it ever had resident, in bytes.
+
+        raises  StepFailed
         """
         done = subprocess.run(
             [sys.executable, "-m", "bench.step", name, json.dumps(options)],
             cwd=ROOT, env=clean_environment() | environment, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, check=True,
+            capture_output=True, text=True, check=False,
         )  # fmt: skip
+        if done.returncode:
+            raise StepFailed(f"{name} {options} exited {done.returncode}:\n{done.stderr}")
+        sys.stderr.write(done.stderr)
         answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return answer
 

@@ -117,10 +117,18 @@ class Mosquitto(Broker):
         settings = self.folder / "mosquitto.conf"
         settings.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\nuser {getpass.getuser()}\n"
-            f"persistence true\npersistence_location {self.folder}/\n"
-            "autosave_interval 1\nautosave_on_changes true\nmax_queued_messages 0\n"
+            # Saved as it ends and by `save`: after every change takes seconds for thousands.
+            f"persistence true\npersistence_location {self.folder}/\nmax_queued_messages 0\n"
         )
         return [_found("mosquitto"), "-c", str(settings)]
+
+    def save(self) -> None:
+        """Have it write down what it holds, so that it has it after a crash."""
+        assert self.process is not None
+        kept = self.folder / "mosquitto.db"
+        kept.unlink(missing_ok=True)
+        self.process.send_signal(signal.SIGUSR1)
+        wait_until(kept.exists, self.process, self.folder / "log")
 
 
 @dataclass

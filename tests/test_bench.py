@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import ExitStack
 from itertools import count, islice, pairwise
 from pathlib import Path
 
@@ -11,7 +12,18 @@ import pytest
 
 from bench.__main__ import CASES
 from bench.flows import PACE, STEPS, events
-from bench.harness import Section, fact, faster, figure, interleaved, limit, percentile, ratio
+from bench.harness import (
+    Bench,
+    Section,
+    StepFailed,
+    fact,
+    faster,
+    figure,
+    interleaved,
+    limit,
+    percentile,
+    ratio,
+)
 from bench.results import keep
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,6 +54,11 @@ def test_a_case_that_is_not_there_is_refused() -> None:
     )  # fmt: skip
     assert done.returncode == 2
     assert "no such case: fastest" in done.stderr
+
+
+def test_a_step_that_fails_says_why(tmp_path: Path) -> None:
+    with ExitStack() as stack, pytest.raises(StepFailed, match="No module named"):
+        Bench(tmp_path, stack).step("no", {"EVDEBUG_DATA": str(tmp_path)})
 
 
 def test_a_ratio_is_of_medians_and_shows_its_spread() -> None:

@@ -216,7 +216,6 @@ def _rabbitmq_bare(url: str, count: int) -> Callable[[], None]:
 
 def _mqtt(url: str, bodies: list[bytes]) -> None:
     client = _mqtt_client(url)
-    client.max_queued_messages_set(0)
     client.loop_start()
     sent = [client.publish("bench/a", body, qos=1) for body in bodies]
     sent[-1].wait_for_publish(300)

@@ -43,6 +43,7 @@ PORTS = {"mqtt": 1883, "mqtts": 8883}
 BYTES = 8 * 1024 * 1024
 CONNECT_S = 10
 ANSWER_S = 10
+SETTLE_S = 30  # for a thousand acknowledgements, each of which may reach the broker's disk
 KEEPALIVE_S = 60
 EXPIRES_S = 3600  # of our session, once we are away
 INFLIGHT = 1000
@@ -242,11 +243,11 @@ class Session:
             if message.qos:
                 self._client.ack(message.mid, message.qos)
         _, mid = self._client.unsubscribe(NOWHERE)
-        self._until(lambda: mid in self._answered)
+        self._until(lambda: mid in self._answered, SETTLE_S)
         self._answered.clear()
 
-    def _until(self, done: Any) -> None:
-        until = time.monotonic() + ANSWER_S
+    def _until(self, done: Any, patience: float = ANSWER_S) -> None:
+        until = time.monotonic() + patience
         while not done():
             if time.monotonic() > until:
                 raise Unreachable(f"The broker at {self._shown} does not answer.")

@@ -84,6 +84,7 @@ class Contract(ConnectorContract):
         with self.opened() as connector:
             self.publish([b"1"])
             (batch,) = self.batches(connector, 1)
+            self.broker.save()
             self.broker.restart(signal.SIGKILL)
             with pytest.raises(Unreachable):
                 self.batches(connector, 10)
@@ -91,7 +92,9 @@ class Contract(ConnectorContract):
         self.publisher = Publisher(self.broker)
         with self.opened(batch.cursor) as connector:
             self.publish([b"2"])
-            records = [r for b in self.batches(connector, 1) for r in b.records if not r.again]
+            batches = self.batches(connector, 1)
+        records = [r for b in batches for r in b.records if not r.again]
+        assert not [g for b in batches for g in b.gaps], "the session was kept"
         assert [r.body for r in records] == [b"2"]
 
 
