@@ -72,12 +72,14 @@ class Jail:
 
     def __init__(
         self, script: Path, arguments: Sequence[str], *, paths: Sequence[str] = (),
-        hidden: Sequence[str] = (),
+        hidden: Sequence[str] = (), first: str = "",
     ) -> None:  # fmt: skip
-        """paths  folders modules are looked for in; `hidden` is never read"""
+        """paths  folders modules are looked for in; `hidden` is never read
+        first  where they are looked for before, this project's own among them
+        """
         self.script, self.arguments = script, list(arguments)
         self.paths = [str(ROOT), *map(os.path.abspath, paths)]
-        self.hidden = list(hidden)
+        self.hidden, self.first = list(hidden), first
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -88,7 +90,8 @@ class Jail:
     def readable(self) -> list[str]:
         """Return what the child may read besides Python's own."""
         own = [str(ROOT / name) for name in OWN]
-        others = [path for folder in self.paths[1:] for path in around(folder, self.hidden)]
+        folders = [*self.paths[1:], *([self.first] if self.first else [])]
+        others = [path for folder in folders for path in around(folder, self.hidden)]
         return list(dict.fromkeys([*own, *others]))
 
     def start(self, seconds: float) -> Any:
@@ -113,7 +116,7 @@ class Jail:
         os.close(child_out)
         deadline = time.monotonic() + seconds
         try:
-            self.send({"readable": self.readable()}, deadline)
+            self.send({"readable": self.readable(), "first": self.first}, deadline)
             return self.receive(deadline)
         except (TimeoutError, Ended):
             self.close()

@@ -86,9 +86,9 @@ class Outcome(NamedTuple):
 class Session:
     """Code that was read. Not for several threads at once; see `session`."""
 
-    def __init__(self, within: monty.MontySession, source: str) -> None:
+    def __init__(self, within: monty.MontySession, source: str, prelude: str = "") -> None:
         self._within = within
-        within.feed_run(_PRELUDE)
+        within.feed_run(_PRELUDE + prelude)
         self._feed = 1  # feeds are numbered; the code's own tells its lines from ours
         within.feed_run(source, print_callback=_nowhere)
 
@@ -147,9 +147,12 @@ class Session:
 
 
 @contextmanager
-def session(source: str, *, seed: int = SEED, start: datetime = START) -> Iterator[Session]:
+def session(
+    source: str, *, prelude: str = "", seed: int = SEED, start: datetime = START
+) -> Iterator[Session]:
     """Run code up to its end, so that its functions can be called.
 
+    prelude  code of ours that runs before it
     raises  BadCode when it cannot be read or run, or all interpreters are busy
     """
     if len(source) > SOURCE:
@@ -163,7 +166,7 @@ def session(source: str, *, seed: int = SEED, start: datetime = START) -> Iterat
     )  # fmt: skip
     try:
         with _pool().checkout(limits=limits, os_policy=policy, script_name="typed") as within:
-            yield Session(within, source)
+            yield Session(within, source, prelude)
     except monty.MontyError as error:
         raise BadCode(*_explained(error)) from None
     except TimeoutError:

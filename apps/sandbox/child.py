@@ -9,7 +9,7 @@ done. See `apps.projections.jail`, which starts it. What the modules print goes 
 from __future__ import annotations
 
 import hashlib
-import importlib
+import importlib.util
 import inspect
 import os
 import sys
@@ -31,6 +31,7 @@ from apps.projections.frames import Parent, paths
 from apps.sandbox import frozen, handling
 from apps.sandbox.answers import Answer
 from apps.sandbox.outcome import Outcome, Task
+from apps.sandbox.rewriting import NotTyped, rewritten
 from evdebug.sdk.handlers import Handler, Subscription, subscriptions
 
 SOURCE = 100_000  # letters of one service that are told
@@ -42,7 +43,11 @@ def main() -> None:
     """Import the modules, say what they handle, and run handlers until the pipe ends."""
     parent = Parent(sys.argv[1:])
     _, modules = paths()
-    held = confine(parent.receive()["readable"], who="A handler")
+    asked = parent.receive()
+    if asked["first"]:  # what we need of our own is imported by now
+        sys.path.insert(0, asked["first"])
+        importlib.util.find_spec("_")  # lists the folder, as it cannot be listed any more later
+    held = confine(asked["readable"], who="A handler")
     frozen.freeze()
     parent.send({"held": held})
     handlers, told = loaded(modules, parent.receive()["source"])
@@ -81,12 +86,17 @@ def loaded(modules: list[str], source: str | None) -> tuple[Handlers, dict[str, 
 
 
 def _sources(found: list[tuple[str, Subscription]]) -> dict[str, str]:
-    """Return for each service a text to begin with where its handlers are to be changed."""
+    """Return for each service a text to begin with where its handlers are to be changed.
+
+    That is its module, where the interpreter can run it, else its handlers alone.
+    """
     parts: dict[str, list[str]] = {}
+    whole: dict[str, str] = {}
     for _, each in found:
         try:
             text = inspect.getsource(each.handler)
-        except (OSError, TypeError):
+            whole.setdefault(each.service, _whole(each.handler.__module__, each.service, found))
+        except (OSError, TypeError, KeyError):
             continue
         begins = f"from {each.handler.__module__} import *\n"
         lines = parts.setdefault(each.service, [])
@@ -94,7 +104,22 @@ def _sources(found: list[tuple[str, Subscription]]) -> dict[str, str]:
             lines.insert(0, begins)
         if text not in lines:
             lines.append(text)
-    return {service: "\n\n".join(texts)[:SOURCE] for service, texts in parts.items()}
+    return {
+        service: whole.get(service) or "\n\n".join(texts)[:SOURCE]
+        for service, texts in parts.items()
+    }
+
+
+def _whole(module: str, service: str, found: list[tuple[str, Subscription]]) -> str:
+    """Return the source of a module, "" where it is not all of its service, or not to be typed."""
+    if any(each.service == service and each.handler.__module__ != module for _, each in found):
+        return ""
+    text = inspect.getsource(sys.modules[module])
+    try:
+        rewritten(text)
+    except NotTyped:
+        return ""
+    return text
 
 
 def _parts(name: str) -> list[types.ModuleType]:

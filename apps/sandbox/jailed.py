@@ -45,12 +45,12 @@ class Jailed:
 
     def __init__(
         self, modules: Sequence[str], *, paths: Sequence[str] = (), hidden: Sequence[str] = (),
-        source: str | None = None, handler_s: float = HANDLER_S,
+        source: str | None = None, handler_s: float = HANDLER_S, first: str = "",
     ) -> None:  # fmt: skip
         self.modules, self.source, self.handler_s = list(modules), source, handler_s
         self.told: Told | None = None
         self.held: dict[str, bool] = {}
-        self._jail = Jail(CHILD, self.modules, paths=paths, hidden=hidden)
+        self._jail = Jail(CHILD, self.modules, paths=paths, hidden=hidden, first=first)
         self._lock = threading.RLock()
 
     def describe(self) -> Told:

@@ -26,8 +26,8 @@ class Fork(models.Model):
     """A copy of a system from a position on, and what is to be different in it.
 
     edits    as `edits.plain` shows them, those that are off among them
-    code     by service: {} as it is on disk, "recorded", {"module"}, {"source"}; or a copy outside,
-             {"http"}, {"redis", "stream"}, {"tap", "stream"}
+    code     by service: {} as it is on disk, "recorded", {"module"}, {"git", "name"}, {"source"};
+             or a copy outside, {"http"}, {"redis", "stream"}, {"tap", "stream"}
     options  missing (what a call without a recording does), stubs, drop_orphans, stop_when, speed
     """
 

@@ -32,6 +32,7 @@ def recipe(request: HttpRequest, frame: Frame, fork: Fork) -> dict[str, Any]:
     edits = recipes.read(fork.edits)
     told = codes.told_of()
     services = sorted({service for service, _ in told.handlers} | set(fork.code))
+    services = [name for name in services if name != "*"] + ["*"] * ("*" in fork.code)
     return {
         "edits": shown.edits_shown(line, edits), "on": sum(edit.on for edit in edits), "ops": OPS,
         "services": [_service(fork, name, told.sources.get(name, "")) for name in services],
@@ -47,7 +48,9 @@ def _service(fork: Fork, name: str, source: str) -> dict[str, Any]:
     return {
         "name": name, "how": how, "source": choice["source"] if how == "source" else source,
         "module": choice.get("module", "") if how == "module" else "",
+        "by": codes.runs_by(choice["source"]) if how == "source" else "",
         "place": targets.place(choice) if targets.is_target(choice) else "",
+        "revision": f"{choice['name']} ({choice['git'][:9]})" if how == "git" else "",
     }  # fmt: skip
 
 
@@ -138,6 +141,10 @@ def _code(request: HttpRequest, fork: Fork) -> dict[str, Any]:
         code[service] = {"source": text or codes.told_of().sources.get(service, "") or "#"}
     elif how == "module":
         code[service] = {"module": request.POST.get("module", "")[:200].strip()}
+    elif how == "kept" and service in fork.code:
+        code[service] = fork.code[service]
+    elif how == "git":
+        code[service] = {"git": request.POST.get("revision", "")[:200].strip()}
     elif how in targets.KINDS:
         code[service] = _target(request, how)
     return code

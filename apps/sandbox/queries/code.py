@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
 from apps.projections.queries.sources import hidden
+from apps.projections.typed import BadCode
 from apps.sandbox.errors import BadRecipe
+from apps.sandbox.interpreted import Interpreted
 from apps.sandbox.jailed import Jailed, Told
 from apps.sandbox.outcome import Host, Outcome, Task, World
 from apps.sandbox.queries import targets
 from apps.sandbox.queries.targets import Outside
+from apps.sandbox.revisions import NoRevision, Repository
+from apps.sandbox.rewriting import NotTyped, rewritten
 
 RECORDED = "recorded"
 SOURCE = 200_000  # letters of source that was typed
@@ -34,7 +41,8 @@ class Hosts:
         self.handlers: dict[str, set[str]] = {}
         self.other: set[str] = set()  # services whose code is another one
         self.fingerprints: list[str] = []
-        self._by: dict[tuple[str, str], Jailed] = {}
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._by: dict[tuple[str, str], Jailed | Interpreted] = {}
         try:
             self._choose(code)
         except BaseException:
@@ -65,21 +73,54 @@ class Hosts:
         self.handlers[service] = set(choice.get("types", ())) or self.handlers.get(service, set())
 
     def _other(self, service: str, choice: Mapping[str, Any]) -> None:
-        if "module" in choice:
-            child = self._child([str(choice["module"])])
+        if "git" in choice:
+            host: Jailed | Interpreted = self._at_revision(str(choice["git"]))
+        elif "module" in choice:
+            host = self._child([str(choice["module"])])
         else:
-            child = self._child(list(settings.CODE), str(choice["source"]))
-            if missing := [wall for wall in WALLS if not child.held.get(wall)]:
-                raise BadRecipe(
-                    f"This platform cannot hold code from the browser ({', '.join(missing)})."
-                    " Put it into a module of EVDEBUG_CODE."
-                )
+            host = self._typed(str(choice["source"]))
         wanted = None if service == "*" else service
-        if not self._add(child, wanted):
+        if not self._add(host, wanted):
             raise BadRecipe(f"The code has no handler of {service}.")
 
-    def _child(self, modules: list[str], source: str | None = None) -> Jailed:
-        child = Jailed(modules, paths=[os.getcwd()], hidden=hidden(), source=source)
+    def _typed(self, source: str) -> Jailed | Interpreted:
+        """Return what runs source that was typed: the interpreter, where that has all it wants."""
+        try:
+            made = Interpreted(source)
+            self.fingerprints.append(hashlib.sha256(source.encode()).hexdigest()[:12])
+            return made
+        except NotTyped as wanted:
+            why = str(wanted)
+        except BadCode as bad:
+            why = bad.text + (f" (line {bad.line})" if bad.line else "")
+        child = self._child(list(settings.CODE), source)
+        if missing := [wall for wall in WALLS if not child.held.get(wall)]:
+            raise BadRecipe(
+                f"This platform cannot hold code from the browser ({', '.join(missing)}), but for"
+                f" what the interpreter runs: {why}. Put it into a module of EVDEBUG_CODE."
+            )
+        return child
+
+    def _at_revision(self, commit: str) -> Jailed:
+        """Return what runs the modules of EVDEBUG_CODE as they were at a commit."""
+        folder = self._folder or tempfile.TemporaryDirectory(prefix="evdebug-revision-")
+        self._folder = folder
+        try:
+            repository = Repository(os.getcwd())
+            path = repository.write(commit, Path(folder.name) / commit)
+        except (NoRevision, OSError) as error:
+            raise BadRecipe(f"{error}") from error
+        for module in settings.CODE:
+            place = path.joinpath(*module.split("."))
+            if not (place.is_dir() or place.with_suffix(".py").is_file()):
+                raise BadRecipe(f"There was no module {module} at {commit[:12]}.")
+        return self._child(list(settings.CODE), first=str(path))
+
+    def _child(
+        self, modules: list[str], source: str | None = None, *, first: str = ""
+    ) -> Jailed:  # fmt: skip
+        paths = [] if first else [os.getcwd()]
+        child = Jailed(modules, paths=paths, hidden=hidden(), source=source, first=first)
         self.children.append(child)
         told = child.describe()
         if told.error:
@@ -87,14 +128,15 @@ class Hosts:
         self.fingerprints.append(told.fingerprint)
         return child
 
-    def _add(self, child: Jailed, service: str | None) -> int:
-        """Have a child handle what it can, of one service or of all; return of how many types."""
+    def _add(self, host: Jailed | Interpreted, service: str | None) -> int:
+        """Have a host handle what it can, of one service or of all; return of how many types."""
         first = not self._by and service is None
         count = 0
-        for name, type in child.describe().handlers:
+        told = host.handlers if isinstance(host, Interpreted) else host.describe().handlers
+        for name, type in told:
             if service is None or name == service:
                 self.handlers.setdefault(name, set()).add(type)
-                self._by[name, type] = child
+                self._by[name, type] = host
                 count += 1
                 if not first:
                     self.other.add(name)
@@ -112,6 +154,8 @@ class Hosts:
             child.close()
         if self.outside is not None:
             self.outside.close()
+        if self._folder is not None:
+            self._folder.cleanup()
 
 
 def checked(code: Any) -> dict[str, Any]:
@@ -133,6 +177,8 @@ def _choice(service: str, choice: Any) -> Any:
         return choice or {}
     if targets.is_target(choice):
         return targets.checked(service, choice)
+    if isinstance(choice, Mapping) and set(choice) == {"git", "name"}:
+        return _revision(str(choice["git"])) | {"name": str(choice["name"])[:200]}
     if isinstance(choice, Mapping) and len(choice) == 1:
         ((kind, text),) = choice.items()
         parts = str(text).split(".")
@@ -140,10 +186,31 @@ def _choice(service: str, choice: Any) -> Any:
             return {"module": text}
         if kind == "source" and isinstance(text, str) and 0 < len(text) <= SOURCE:
             return {"source": text}
+        if kind == "git" and isinstance(text, str):
+            return _revision(text)
     raise BadRecipe(
-        f'code of {str(service)[:80]!r}: expected "recorded", {{"module": NAME}} or'
-        f' {{"source": PYTHON}} of at most {SOURCE} letters.'
+        f'code of {str(service)[:80]!r}: expected "recorded", {{"module": NAME}}, {{"git":'
+        f' REVISION}} or {{"source": PYTHON}} of at most {SOURCE} letters.'
     )
+
+
+def _revision(name: str) -> dict[str, str]:
+    """Return a revision as it is kept: by the id of its commit, which names the same for good."""
+    if not settings.CODE:
+        raise BadRecipe("Name the modules of which a revision is wanted in EVDEBUG_CODE.")
+    try:
+        return {"git": Repository(os.getcwd()).commit(name), "name": name}
+    except NoRevision as error:
+        raise BadRecipe(str(error)) from error
+
+
+def runs_by(source: str) -> str:
+    """Return in words what runs source that was typed."""
+    try:
+        rewritten(source)
+    except NotTyped as wanted:
+        return f"in a process with walls: {wanted}"
+    return "in the interpreter"
 
 
 def known() -> tuple[dict[str, list[str]], str]:

@@ -42,6 +42,10 @@ class Command(BaseCommand):
         parser.add_argument("--edits", help="a JSON file with a list of edits; - reads stdin")
         parser.add_argument("--code", help="a module whose handlers replace those of EVDEBUG_CODE")
         parser.add_argument(
+            "--revision", metavar="REV",
+            help="run the modules of EVDEBUG_CODE as they were at a revision of their repository",
+        )  # fmt: skip
+        parser.add_argument(
             "--missing", choices=["stop", "fail", "nearest"], default="stop",
             help="what a call without a recorded answer does",
         )  # fmt: skip
@@ -197,12 +201,17 @@ def _finished(run: Run) -> Run:
 
 
 def _code(options: dict[str, Any]) -> Any:
-    """Return the code choices: a module, or a copy outside."""
+    """Return the code choices: a module, a revision, or a copy outside."""
+    given = [name for name in ("code", "revision", "target") if options[name]]
+    if len(given) > 1:
+        raise CommandError(f"--{given[0]} goes without --{given[1]}.", returncode=2)
+    if options["revision"]:
+        return {"*": {"git": options["revision"]}}
     if not options["target"]:
         return options["code"]
     service, _, url = options["target"].partition("=")
-    if options["code"] or not url:
-        raise CommandError("--target is SERVICE=URL, and goes without --code.", returncode=2)
+    if not url:
+        raise CommandError("--target is SERVICE=URL.", returncode=2)
     if url.startswith(("http://", "https://")):
         return {service: {"http": url}}
     return {service: {"redis": url, "stream": options["stream"] or ""}}
