@@ -183,6 +183,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=5),
         "options": {"expires": 5},
     },
+    "rules": {
+        "task": "apps.pages.tasks.look_at_rules",
+        "schedule": timedelta(seconds=5),
+        "options": {"expires": 5},
+    },
     "snapshots": {"task": "apps.projections.tasks.keep_up", "schedule": timedelta(seconds=30)},
     "sweep": {"task": "apps.access.tasks.sweep", "schedule": timedelta(hours=1)},
     "sandboxes": {

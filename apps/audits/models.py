@@ -42,3 +42,19 @@ class Looked(models.Model):
 
     def __str__(self) -> str:
         return f"{self.timeline} to {self.step}"
+
+
+class Ruled(models.Model):
+    """How far a timeline was looked at for a rule that must hold."""
+
+    timeline = models.BigIntegerField()
+    subject = models.CharField(max_length=1024, help_text="As that of its findings.")
+    position = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["timeline", "subject"], name="audits_ruled_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.timeline}: {self.subject} to #{self.position}"

@@ -15,6 +15,7 @@ class Finding(Protocol):
 
     code: str
     subject: str
+    stream: str
     rate: float
     low: float
     high: float
@@ -39,12 +40,20 @@ SUBSCRIBERS = frozenset({"failures", "latency", "wait", "stalled"})
 
 def alarm(finding: Finding) -> Alarm:
     """Return a finding in words: what is odd, and the evidence."""
+    if finding.code == "rule":
+        return _rule(finding)
     name, told = visible(finding.subject), _figure(finding.code)
     low, high = told(finding.low), told(finding.high)
     unit = "/s" if low.endswith("/s") and high.endswith("/s") else ""
     usually = f"{low.removesuffix(unit)}–{high}" if low != high else high
     text = f"{_measure(finding)} {told(finding.rate)} since {{}}; usually {usually}.".strip()
     return Alarm(finding, _title(finding, name), text[0].upper() + text[1:], _query(finding))
+
+
+def _rule(finding: Finding) -> Alarm:
+    text = f"Rule {visible(finding.subject)}, broken since {{}}."
+    query = f"stream:{written(finding.stream)}" if finding.stream else ""
+    return Alarm(finding, f"{visible(finding.stream) or 'A rule'} breaks a rule", text, query)
 
 
 def _figure(code: str) -> Callable[[float], str]:

@@ -20,6 +20,7 @@ LIMIT = 1000  # streams on a page, at most
 NAMES = 20_000  # names looked up for one page, at most
 EARLY = 20_000  # before this position the events themselves are asked which streams there are
 CATEGORIES = 1000  # listed, at most
+STIRRED = 50_000  # new events looked through for their streams
 
 
 class Stream(msgspec.Struct, frozen=True):
@@ -48,6 +49,21 @@ class Categories(list[tuple[str, int]]):
     """Categories by name, with how many streams each has; `exact` or at most so many."""
 
     exact = True
+
+
+def stirred(line: Line, *, after: int) -> set[str] | None:
+    """Return the streams with events after a position; None where more than STIRRED are new."""
+    if line.head - after > STIRRED:
+        return None
+    found: set[str] = set()
+    for part in line.within(after, line.head):
+        rows = store.fetch(
+            "SELECT DISTINCT s.name FROM eventlog_event e JOIN eventlog_stream s"
+            " ON s.id = e.stream_id WHERE e.place > %s AND e.place <= %s",
+            [part.low, part.high],
+        )
+        found |= {name for (name,) in rows}
+    return found
 
 
 def streams(

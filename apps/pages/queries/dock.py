@@ -167,12 +167,16 @@ def _marks(
         text = plural(count, "failed delivery", "failed deliveries")
         before = max(0, bins[bar].position - 1)
         found.append(marks.Mark("err", before, bins[bar].time, text, "next-failure"))
+    broken = set()
     if user_id is not None and bins:
         start, end = max(0, bins[0].position - 1), min(line.head, _end(line, bins))
         for at, time, text in broken_rules(line, owner=user_id, start=start, end=end):
             found.append(marks.Mark("odd", at, time, f"Rule broken: {text}"))
+            broken.add(at)
     for finding in findings(line, at=line.log_time or 0, after=window.start, muted=False):
-        if window.holds(finding.start):
+        if window.holds(finding.start) and (
+            finding.code != "rule" or finding.position not in broken
+        ):
             title = alarm(finding).title
             found.append(marks.Mark("odd", finding.position, finding.start, title))
     if bins and line.parent is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from apps.projections.queries.states import MERGE, state_at
 
 UNSEEN = (BadExpression, ExpressionError, UnknownStream, UnknownProjection, BrokenCode)
 NAMED = 3  # entities that break a watch over many, as it names them
+RULES = 100  # of a system that are looked at
 MOST = 30  # watches of one person in one system
 EVENTS = 3000  # looked at for the history of one watch
 
@@ -29,6 +31,21 @@ class Stretch(NamedTuple):
     position: int
     log_time: int
     value: Any
+
+
+class Rule(NamedTuple):
+    """A condition that must hold, whoever keeps it; of a stream "x-*", for each that begins so."""
+
+    stream: str
+    projection: str
+    expression: str
+
+
+class Changes(NamedTuple):
+    """Where a rule began or ceased to be broken, oldest first, and up to where was looked."""
+
+    found: list[tuple[Stretch, str]]  # and the entity that breaks it, "" where it holds again
+    upto: int
 
 
 class Seen(NamedTuple):
@@ -145,3 +162,50 @@ def broken_rules(line: Line, *, owner: int, start: int, end: int) -> list[tuple[
             if first:
                 found.append((first.position, first.log_time, each.expression))
     return found
+
+
+def rules(line: Line) -> list[Rule]:
+    """Return the rules anybody keeps of a system, each once, at most RULES."""
+    kept = Watch.objects.filter(system=line.system, must_hold=True)
+    found = kept.values_list("stream", "projection", "expression").distinct()
+    return [Rule(*row) for row in found.order_by("expression", "stream", "projection")[:RULES]]
+
+
+def changes(line: Line, rule: Rule, *, after: int, broken: bool, seconds: float) -> Changes:
+    """Return what became of a rule after a position where it was `broken` or not.
+
+    seconds  after which it goes on another time, from `upto`
+    """
+    deadline, upto, found = time.monotonic() + seconds, after, []
+    try:
+        expression = read_expression(rule.expression)
+        stream = rule.stream or next(iter(expression.entities), "")
+        for then in _values(line, expression, stream, after, line.head, rule.projection):
+            upto = then.position
+            if (then.value is False) is not broken:
+                broken = not broken
+                found.append((then, _breaker(line, expression, stream, then) if broken else ""))
+            if time.monotonic() > deadline:
+                return Changes(found, upto)
+    except UNSEEN:  # its code, or what it speaks of, is not there: the State page says so
+        pass
+    return Changes(found, line.head)
+
+
+def touched(rule: Rule, stirred: set[str] | None) -> bool:
+    """Return whether events of these streams (None: of all) may have changed what a rule says."""
+    if stirred is None:
+        return True
+    try:
+        entities = read_expression(rule.expression).entities
+    except UNSEEN:
+        return False
+    if rule.stream.endswith("*"):
+        return any(name.startswith(rule.stream[:-1]) for name in stirred)
+    return not stirred.isdisjoint({rule.stream, *entities})
+
+
+def _breaker(line: Line, expression: Expression, stream: str, then: Stretch) -> str:
+    if not stream.endswith("*"):
+        return stream
+    return next(iter(_broken_by(line, expression, stream, then.position)), "")
