@@ -216,7 +216,9 @@ class Connector(Protocol):
 
     Beside what is below, a connector may have `observes = False` where its bus shows nothing of
     subscribers, so that offsets need not be remembered; `pushed = True` where records come to a
-    door; and `armed(cursor)`, words on a costly recording that ends by itself.
+    door; `armed(cursor)`, words on a costly recording that ends by itself; and `leave()`, which
+    takes away what of ours would stay on the bus once the tap is no more (it is not open then, and
+    never opened again) and does nothing where nothing is left.  raises  Unreachable, Refused
     """
 
     bus: ClassVar[str]  # the word in `--bus`

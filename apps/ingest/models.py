@@ -21,6 +21,9 @@ class Tap(models.Model):
         validators=[RegexValidator(r"^[a-z0-9][a-z0-9_-]*\Z", "Lower-case letters, digits, - _")],
     )
     bus = models.CharField(max_length=32)
+    identity = models.CharField(
+        max_length=16, blank=True, help_text="Tells its things on the bus from all other taps'."
+    )
     sealed = models.BinaryField(help_text="Settings, encrypted.")
     wanted = models.BooleanField(default=True, help_text="Whether it should run.")
     cursor = models.TextField(default="{}", help_text="As the connector gave it, in JSON.")
@@ -49,6 +52,20 @@ class Tap(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["system", "name"], name="ingest_tap_name_once"),
         ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Leaving(models.Model):
+    """What a tap that is no more still has on its bus, to be taken away in time."""
+
+    name = models.CharField(max_length=96, help_text="By which the bus knows the tap.")
+    bus = models.CharField(max_length=32)
+    sealed = models.BinaryField(help_text="Settings, encrypted.")
+    since = models.BigIntegerField(help_text="µs since 1970.")
+    due = models.BigIntegerField(db_index=True, help_text="When it is tried next.")
+    tries = models.IntegerField(default=0)
 
     def __str__(self) -> str:
         return self.name

@@ -35,6 +35,7 @@ class ConnectorContract(ABC):
     bus: ClassVar[str]
     remembers: ClassVar[bool] = True
     settles: ClassVar[bool] = False
+    stays: ClassVar[bool] = False  # something of ours is on the bus for as long as there is a tap
     carries: ClassVar[list[bytes]] = ODD  # bodies this bus can carry
 
     @abstractmethod
@@ -51,6 +52,18 @@ class ConnectorContract(ABC):
         It must be the same before a tap's life and after it, but for what expires by itself.
         """
         return None
+
+    def everything(self) -> Any:
+        """Return what `stays`, and whatever else of ours the bus has; no figures that change."""
+        raise NotImplementedError
+
+    def leave(self) -> None:
+        connector: Any = self.make()
+        connector.leave()
+
+    def crash(self, connector: Connector) -> None:
+        """Have a connector end as if killed: its connection is gone, and nothing was said."""
+        connector.close()
 
     def unreachable(self) -> dict[str, str]:
         """Return settings of a bus where nobody listens, {} where there is no such thing."""
@@ -189,6 +202,25 @@ class ConnectorContract(ABC):
             connector.read(limit=10, wait=0.5)
             connector.lag()
         self.wait_for(lambda: self.standing() == before, f"{before} again, not {self.standing()}")
+
+    def test_a_tap_that_is_removed_leaves_nothing(self) -> None:
+        """Killed while it read, and never opened again."""
+        if not self.stays:
+            return
+        self.publish([b"1"])
+        self.leave()
+        before = self.everything()
+        connector = self.make()
+        connector.open({})
+        self.publish([b"2"])
+        connector.settle(connector.read(limit=1, wait=5))
+        self.crash(connector)
+        self.wait_for(lambda: self.everything() != before, "something to take away")
+        self.leave()
+        self.leave()
+        self.wait_for(
+            lambda: self.everything() == before, f"{before} again, not {self.everything()}"
+        )
 
     def test_checking_changes_nothing(self) -> None:
         self.publish([b"1", b"2"])

@@ -19,7 +19,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from apps.eventlog.errors import EventLogError
 from apps.ingest import buses, shaping, vault
-from apps.ingest.commands import intake, leases, taps
+from apps.ingest.commands import intake, leases, leaving, taps
 from apps.ingest.commands.placing import Places
 from apps.ingest.connector import BadSettings, Batch, Connector, Lag, TapError
 from apps.ingest.failpoints import reached
@@ -203,6 +203,7 @@ class Supervisor:
         self._owner = f"{socket.gethostname()[:32]}:{os.getpid()}:{random.getrandbits(32):08x}"
         self._runs: dict[int, Run] = {}
         self._renewed = time.monotonic()
+        self._leaver: threading.Thread | None = None
 
     @property
     def running(self) -> list[str]:
@@ -241,6 +242,9 @@ class Supervisor:
         for tap in leases.take(self._owner, self._names, but=self._runs):
             self._runs[tap.pk] = run = Run(tap)
             run.thread.start()
+        if not (self._leaver and self._leaver.is_alive()) and leaving.due():
+            self._leaver = threading.Thread(target=leaving.work, name="leaving", daemon=True)
+            self._leaver.start()
 
     def stop(self) -> None:
         """Stop all taps of this process and wait for them."""

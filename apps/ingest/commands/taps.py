@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 
@@ -18,11 +19,11 @@ from apps.eventlog.places import Line
 from apps.ingest import buses, shaping, vault
 from apps.ingest.connector import BadSettings, Connector, Cursor, Refused, Setting, Surroundings
 from apps.ingest.decode import Limits
-from apps.ingest.models import Span, Tap, Unplaced
+from apps.ingest.models import Leaving, Span, Tap, Unplaced
 from apps.ingest.problems import shown
 from apps.ingest.records import Form
 
-LEASE = 30_000_000  # µs
+LEAVE_US = 3_000_000  # until then whoever runs a tap has noticed that it is no more
 NAME = (
     "lower-case letters, digits, '-' and '_', at most 63, starting with a letter or digit"
 )  # fmt: skip
@@ -36,7 +37,7 @@ def add(
     tap = Tap(
         system=line.system, timeline=line.timeline, name=name, bus=bus, wanted=wanted,
         sealed=vault.seal(django.SECRET_KEY, settings), created_at=_now(),
-        state="new" if wanted else "stopped",
+        state="new" if wanted else "stopped", identity=secrets.token_hex(6),
     )  # fmt: skip
     try:
         Tap._meta.get_field("name").clean(name, tap)
@@ -54,10 +55,18 @@ def add(
 def change(line: Line, tap: Tap, settings: Mapping[str, str], *, by: Actor) -> None:
     """Give a tap other settings; what was shown hidden stays as it is.  raises  BadSettings"""
     known = [*buses.connector_class(tap.bus).settings, *shaping.COMMON]
-    merged = vault.kept(known, settings, settings_of(tap))
+    before = settings_of(tap)
+    merged = vault.kept(known, settings, before)
     validate(line, tap.name, tap.bus, merged)
+    fields: dict[str, object] = {"sealed": vault.seal(django.SECRET_KEY, merged)}
+    moved = vault.without_password(before.get("url", "")) != vault.without_password(
+        merged.get("url", "")
+    )
     with transaction.atomic():
-        _interrupt(tap, sealed=vault.seal(django.SECRET_KEY, merged), state="new", said="")
+        if moved:
+            _leave(tap)
+            fields["identity"] = secrets.token_hex(6)
+        _interrupt(tap, state="new", said="", **fields)
         note(by, "tap.change", tap.name, system_id=tap.system)
 
 
@@ -92,12 +101,27 @@ def rewind(line: Line, tap: Tap, to: str, *, by: Actor) -> None:
 
 
 def remove(tap: Tap, *, by: Actor) -> None:
-    """Remove a tap. Its events and rejects stay."""
+    """Remove a tap. Its events and rejects stay; what it has on the bus goes."""
     with transaction.atomic():
+        _leave(tap)
         Span.objects.filter(tap=tap.pk).delete()
         Unplaced.objects.filter(tap=tap.pk).delete()
         note(by, "tap.remove", tap.name, system_id=tap.system)
         Tap.objects.filter(pk=tap.pk).delete()
+
+
+def _leave(tap: Tap) -> None:
+    """Have taken away what a tap has on its bus; `leaving.py` does it."""
+    if hasattr(buses.connector_class(tap.bus), "leave"):
+        now = _now()
+        Leaving.objects.create(
+            name=alias(tap), bus=tap.bus, sealed=bytes(tap.sealed), since=now, due=now + LEAVE_US
+        )
+
+
+def alias(tap: Tap) -> str:
+    """Return the name by which a bus knows a tap: that of no other tap, of no other evdebug."""
+    return f"{tap.name}-{tap.identity or tap.system}"
 
 
 def _interrupt(tap: Tap, **fields: object) -> None:
@@ -145,7 +169,7 @@ def _may_read(path: str) -> bool:
 
 def connector(tap: Tap, settings: Mapping[str, str]) -> Connector:
     """Return a tap's connector, not connected.  raises  BadSettings"""
-    return unsaved(tap.system, tap.name, tap.bus, settings)
+    return buses.connector(tap.bus, shaping.split(settings)[0], around(alias(tap)))
 
 
 def unsaved(system: int, name: str, bus: str, settings: Mapping[str, str]) -> Connector:

@@ -127,6 +127,11 @@ class Mqtt:
                 self._gaps = [_expired(topic) for topic in self._topics]
             session.subscribe(self._topics, retained=self._start == "beginning")
 
+    def leave(self) -> None:
+        """End the session the broker keeps for us."""
+        name = f"evdebug-{self._around.name}"
+        Session(self._url, self._around, self._version, name, kept=False).close()
+
     def read(self, *, limit: int, wait: float) -> Batch:
         assert self._session is not None, "read before open"
         came, until = self._session.came, time.monotonic() + wait

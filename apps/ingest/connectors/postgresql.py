@@ -22,7 +22,7 @@ from apps.ingest.connector import (
 )
 from apps.ingest.connectors.postgresql_notify import Notifications
 from apps.ingest.connectors.postgresql_poll import Polled
-from apps.ingest.connectors.postgresql_slot import Slot, slot_name
+from apps.ingest.connectors.postgresql_slot import Slot, drop, slot_name
 from apps.ingest.connectors.postgresql_wire import Wire, table_name
 
 PORTS = {"postgresql": 5432, "postgres": 5432}
@@ -119,11 +119,21 @@ class PostgreSQL:
         if self._channels:
             self._reader = Notifications(self._wire, self._channels, cursor)
         elif self._mode == "slot":
-            ((database,),) = self._wire.ask("SELECT current_database()")
-            name = slot_name(self._around.name, database)
-            self._reader = Slot(self._wire, name, self._table, cursor)
+            self._reader = Slot(self._wire, self._slot(self._wire), self._table, cursor)
         else:
             self._reader = Polled(self._wire, self._table, cursor, str(self._start))
+
+    def _slot(self, wire: Wire) -> str:
+        ((database,),) = wire.ask("SELECT current_database()")
+        return slot_name(self._around.name, database)
+
+    def leave(self) -> None:
+        """Drop the slot and its publication, also those of a tap that polls by now."""
+        wire = Wire(self._url, self._around)
+        try:
+            drop(wire, self._slot(wire))
+        finally:
+            wire.close()
 
     def read(self, *, limit: int, wait: float) -> Batch:
         assert self._reader is not None, "read before open"

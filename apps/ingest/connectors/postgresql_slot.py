@@ -29,7 +29,7 @@ Column = tuple[str, int]
 
 def slot_name(tap: str, database: str) -> str:
     """Return the name of a tap's slot and publication: slots are the whole server's."""
-    which = hashlib.sha256(database.encode()).hexdigest()[:6]
+    which = hashlib.sha256(f"{tap} {database}".encode()).hexdigest()[:8]
     return f"evdebug_{re.sub('[^a-z0-9_]', '_', tap.lower())[:40]}_{which}"
 
 
@@ -53,11 +53,7 @@ class Slot:
         problems = [x.words for x in self._wire.slots_looked_at() if x.level == "problem"]
         if problems:
             raise Refused(" ".join(problems))
-        published = self._wire.ask("SELECT 1 FROM pg_publication WHERE pubname = %s", [self._slot])
-        if not published:
-            query = "CREATE PUBLICATION {} FOR TABLE {} WITH (publish = 'insert')"
-            table = sql.Identifier(self._schema, self._table)
-            self._wire.ask(sql.SQL(query).format(sql.Identifier(self._slot), table))
+        self._publish()
         slots = self._wire.ask(
             "SELECT wal_status FROM pg_replication_slots WHERE slot_name = %s", [self._slot]
         )
@@ -69,6 +65,21 @@ class Slot:
             self._wire.ask(
                 "SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [self._slot]
             )
+
+    def _publish(self) -> None:
+        """Have the publication be of our table, and of no other."""
+        published = self._wire.ask(
+            "SELECT t.schemaname, t.tablename FROM pg_publication p "
+            "LEFT JOIN pg_publication_tables t USING (pubname) WHERE p.pubname = %s",
+            [self._slot],
+        )
+        if published == [(self._schema, self._table)]:
+            return
+        change = "ALTER PUBLICATION {} SET TABLE {}"
+        make = "CREATE PUBLICATION {} FOR TABLE {} WITH (publish = 'insert')"
+        table = sql.Identifier(self._schema, self._table)
+        query = sql.SQL(change if published else make)
+        self._wire.ask(query.format(sql.Identifier(self._slot), table))
 
     def _lost(self) -> Gap:
         return Gap(
@@ -176,6 +187,15 @@ class Slot:
         if self._changes is not None:
             with suppress(TapError):
                 self._changes.close()
+
+
+def drop(wire: Wire, name: str) -> None:
+    """Drop a tap's slot and publication, where they are.  raises  Unreachable, Refused"""
+    query = (
+        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s"
+    )
+    wire.ask(query, [name])
+    wire.ask(sql.SQL("DROP PUBLICATION IF EXISTS {}").format(sql.Identifier(name)))
 
 
 def _relation(data: bytes) -> tuple[int, str, list[Column]]:

@@ -172,6 +172,14 @@ class RabbitMQ:
         wire.call("basic_qos", 0, PREFETCH, False)
         wire.consume(self._queue, QUEUE)
 
+    def leave(self) -> None:
+        """Delete our queue; it would expire only in a while."""
+        wire = Wire(self._url, self._around)
+        try:
+            wire.call("queue_delete", self._queue)  # of one that is not there it makes no matter
+        finally:
+            wire.close()
+
     def read(self, *, limit: int, wait: float) -> Batch:
         assert self._wire is not None, "read before open"
         gaps, self._gaps = self._gaps, []

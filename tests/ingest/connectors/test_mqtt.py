@@ -43,6 +43,7 @@ class Contract(ConnectorContract):
     bus = "mqtt"
     remembers: ClassVar = False
     settles: ClassVar = True
+    stays: ClassVar = True
     version: ClassVar = "5"
 
     @pytest.fixture(autouse=True)
@@ -62,6 +63,11 @@ class Contract(ConnectorContract):
 
     def unreachable(self) -> dict[str, str]:
         return {"url": f"mqtt://127.0.0.1:{free_port()}", "topics": "a"}
+
+    def everything(self) -> bool:
+        """Whether the broker has a session of ours."""
+        self.broker.save()
+        return f"evdebug-{self.name}".encode() in (self.broker.folder / "mosquitto.db").read_bytes()
 
     def publish(self, bodies: list[bytes]) -> None:
         for body in bodies:

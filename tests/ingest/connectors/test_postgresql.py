@@ -144,10 +144,43 @@ class TestPolled(Outbox):
 
 class TestSlot(Outbox):
     mode: ClassVar = "slot"
+    stays: ClassVar = True
 
     def prepare(self) -> None:
         with self.opened() as connector:
             connector.read(limit=1, wait=0)
+
+    def everything(self) -> Any:
+        return (
+            self.database.do(
+                "SELECT slot_name FROM pg_replication_slots WHERE database = current_database()"
+            ),
+            self.database.do("SELECT pubname FROM pg_publication"),
+        )
+
+    def test_two_taps_of_one_name_have_a_slot_each(self) -> None:
+        """Such as those of two evdebugs: each gets everything."""
+        self.publish([b"1"])
+        other = buses.connector(self.bus, self.settings(), self.around(name="contract-of-another"))
+        with self.opened() as connector:
+            other.open({})
+            self.publish([b"2"])
+            assert self.bodies(connector, 2) == [b"1", b"2"]
+            assert self.bodies(other, 1) == [b"2"]
+            other.close()
+            other.leave()  # type: ignore[attr-defined]
+            self.publish([b"3"])
+            assert self.bodies(connector, 1) == [b"3"]
+
+    def test_another_table_is_read_after_a_change(self) -> None:
+        self.database.do("CREATE TABLE later (id bigserial PRIMARY KEY, payload bytea)")
+        self.publish([b"1"])
+        with self.opened() as connector:
+            (batch,) = self.batches(connector, 1)
+        with self.opened(batch.cursor, table="later") as connector:
+            self.publish([b"not this"])
+            self.database.do("INSERT INTO later (payload) VALUES ('2')")
+            assert self.bodies(connector, 1) == [b"2"]
 
     def test_rows_deleted_at_once_are_seen(self) -> None:
         with self.database.connection.transaction():

@@ -65,6 +65,7 @@ class TestExchange(ConnectorContract):
     bus = "rabbitmq"
     remembers: ClassVar = False
     settles: ClassVar = True
+    stays: ClassVar = True
 
     @pytest.fixture(autouse=True)
     def _exchange(self, rabbitmq: brokers.RabbitMQ) -> Iterator[None]:
@@ -103,6 +104,10 @@ class TestExchange(ConnectorContract):
                    if not b["destination"].startswith("evdebug.")),
             self.broker.api("GET", "vhosts/%2F")["tracing"],
         )  # fmt: skip
+
+    def everything(self) -> list[str]:
+        queues = [q["name"] for q in self.broker.api("GET", "queues")]
+        return sorted(q for q in queues if self.name in q)
 
     def test_a_message_has_its_properties_and_headers(self) -> None:
         self.attend()
