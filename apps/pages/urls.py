@@ -15,6 +15,7 @@ from apps.pages.views import (
     sandboxes,
     sources,
     states,
+    taking,
     traces,
     transport,
 )
@@ -71,6 +72,7 @@ urlpatterns = [
     path("<slug:system>/sandboxes/<int:number>", sandboxes.sandbox, name="sandbox"),
     path("<slug:system>/sandboxes/<int:number>/part", sandboxes.part, name="sandbox_part"),
     path("<slug:system>/sandboxes/<int:number>/act", sandboxes.act, name="sandbox_act"),
+    path("<slug:system>/sandboxes/<int:number>/export", taking.export, name="sandbox_export"),
     path("<slug:system>/sandboxes/<int:number>/recipe", sandboxes.change, name="sandbox_recipe"),
     path("<slug:system>/bookmarks", kept.bookmarks, name="bookmarks"),
     path("<slug:system>/bookmarks/<int:number>", kept.bookmark, name="bookmark"),

@@ -14,7 +14,7 @@ from apps.access.commands.trail import note
 from apps.access.queries import callers
 from apps.eventlog.places import Line
 from apps.projections import answers
-from apps.sandbox.commands import control, forks
+from apps.sandbox.commands import control, forks, portable
 from apps.sandbox.errors import BadRecipe, UnknownSandbox
 from apps.sandbox.models import Fork, Run
 from apps.sandbox.queries import comparison as comparisons
@@ -166,6 +166,17 @@ def comparison(
 ) -> Any:
     """Return what differs between the recording and a finished run."""
     return _answer(comparisons.comparison(_run(request, sandbox, run)))
+
+
+@router.get("/{slug:system}/sandboxes/{int:sandbox}/runs/{int:run}/export")
+def export_run(
+    request: HttpRequest, system: str = SYSTEM, sandbox: int = SANDBOX, run: int = RUN,
+    redact: str = "",
+) -> Any:  # fmt: skip
+    """Return a finished run as a folder in a ZIP archive; `redact` has rules of redaction."""
+    _may(request, system)
+    raw = portable.zipped(_run(request, sandbox, run), redact[:10_000])
+    return HttpResponse(raw, "application/zip", headers={"Cache-Control": "private, no-store"})
 
 
 def _shape(fork: Fork) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from django.db import models
 
 STATUSES = ("queued", "running", "paused", "stopped", "cancelled", "failed", "finished")
 OVER = frozenset({"cancelled", "failed", "finished"})
-CHECKS = ("", "twice", "swapped", "failing", "folds", "dry")
+CHECKS = ("", "twice", "swapped", "failing", "folds", "dry", "shrink")
 REPLAYS = ("", "twice", "swapped", "failing")  # those that make entries
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
 
 import pytest
 from django.test import Client
@@ -11,6 +13,7 @@ from apps.pages.models import Preferences
 from apps.projections.commands.codes import keep_code
 from apps.sandbox.commands import jobs
 from apps.sandbox.models import Fork, Run
+from apps.sandbox.queries.comparison import kept_states
 from tests.conftest import Log
 
 
@@ -228,3 +231,92 @@ def test_a_run_that_rests_says_what_differs_so_far(trade: Log, debugger: Client)
     Run.objects.filter(pk=rested.pk).update(steps=3)
     jobs.work(jobs.claim(rested.pk) or rested)
     assert "So far nothing differs" in page(debugger, rested.fork, f"?timeline={rested.timeline}")
+
+
+def control(client: Client, fork: Fork, timeline: int, **fields: str) -> int:
+    address = f"/shop/sandboxes/{fork.pk}/act?timeline={timeline}"
+    return client.post(address, fields).status_code
+
+
+def test_it_is_shrunk_and_taken_along(trade: Log, debugger: Client) -> None:
+    fork = made(debugger, position="6", until="30")
+    assert (
+        control(debugger, fork, fork.timeline, do="start", check="shrink", fails="differs") == 302
+    )
+    run = done(fork)
+    assert (run.status, run.error) == ("finished", "")
+    text = page(debugger, fork)
+    assert "1 of " in text
+    assert "inputs are enough." in text
+    assert "Edits that are needed: Skip" in text
+
+    export = f"/shop/sandboxes/{fork.pk}/export?timeline={run.timeline}"
+    answer = debugger.get(export)
+    assert answer["Content-Type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert "run/recipe.json" in archive.namelist()
+        assert len(archive.read("run/events.ndjson").splitlines()) < 10
+    assert debugger.get(f"{export}&redact=nonsense").status_code == 422
+
+
+def test_a_run_is_taken_along_without_secrets(trade: Log, debugger: Client) -> None:
+    fork = made(debugger, position="6", start="1")
+    run = done(fork)
+    names = sorted({name for e in trade.read(after=5, upto=60) if e.kind == "event" and e.data
+                    for name in (e.value() or {})})  # fmt: skip
+    export = f"/shop/sandboxes/{fork.pk}/export"
+    query = {"timeline": str(run.timeline), "redact": f"mask data.{names[0]}"}
+    with zipfile.ZipFile(io.BytesIO(debugger.get(export, query).content)) as archive:
+        assert b"***" in archive.read("run/events.ndjson")
+
+
+def test_a_shrink_of_what_does_not_fail_says_so(trade: Log, debugger: Client) -> None:
+    fork = made(debugger, until="30")
+    control(debugger, fork, fork.timeline, do="start", check="shrink", stop_when="position < 0")
+    done(fork)
+    assert "It does not fail: position &lt; 0" in page(debugger, fork)
+
+
+def test_a_dry_run_before_events_go_out(trade: Log, debugger: Client) -> None:
+    fork = made(debugger)
+    form = f"/shop/sandboxes/{fork.pk}/recipe?timeline={fork.timeline}"
+    target = {"do": "code", "service": "<b>copy</b>", "how": "http", "types": "OrderPlaced"}
+    bad = debugger.post(form, target | {"outside": "ftp://x"})
+    assert bad.status_code == 422
+    answer = debugger.post(form, target | {"outside": "http://127.0.0.1:9/x"})
+    assert answer.status_code == 302
+    text = page(debugger, fork)
+    assert "runs hand events to http://127.0.0.1:9/x" in text
+    assert "Dry run" in text
+    assert control(debugger, fork, fork.timeline, do="start") == 422
+    assert control(debugger, fork, fork.timeline, do="start", check="dry") == 302
+    assert done(fork).status == "finished"
+    text = page(debugger, fork)
+    assert "Nothing was sent." in text
+    assert "&lt;b&gt;copy&lt;/b&gt;" in text
+    assert control(debugger, fork, fork.timeline, do="start") == 302
+
+
+def test_stepwise(trade: Log, debugger: Client) -> None:
+    fork = made(debugger)
+    control(debugger, fork, fork.timeline, do="start", speed="step")
+    run = done(fork)
+    assert (run.status, run.done) == ("paused", 1)
+    control(debugger, fork, run.timeline, do="step")
+    assert done(fork).done == 2
+    control(debugger, fork, run.timeline, do="resume")
+    assert done(fork).status == "finished"
+
+
+def test_states_are_compared_by_a_projection(trade: Log, debugger: Client) -> None:
+    code = "def reducer(state, event):\n    return {'n': (state or {'n': 0})['n'] + 1}\n"
+    keep_code(trade.line, "counts", code, streams="*", owner=1)
+    fork = made(debugger, position="6")
+    form = f"/shop/sandboxes/{fork.pk}/recipe?timeline={fork.timeline}"
+    debugger.post(form, {"do": "options", "projection": "counts"})
+    control(debugger, fork, fork.timeline, do="start")
+    run = done(fork)
+    text = page(debugger, fork)
+    assert run.status == "finished"
+    assert kept_states(run) == [("order-1", [{"op": "remove", "path": "", "before": {"n": 1}}])]
+    assert "States compared by" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +178,28 @@ def test_what_was_kept_as_a_test_is_held_to_it(orders: Log, tmp_path: Path) -> N
     Run.objects.filter(kept_as="one order less").update(edits=[])
     assert replay(orders, "--test", "one order less")[0] == 1
     assert replay(orders, "--test", "another")[0] == 2
+
+
+def test_a_run_is_exported(orders: Log) -> None:
+    call = Caller(orders, "write")
+    made = call("POST", "", {"base": 0, "edits": [{"op": "skip", "position": 4}]})[1]
+    finished(call, f"/{made['id']}")
+    address = f"/api/v1/{call.slug}/sandboxes/{made['id']}/runs/1/export?redact=mask+data.n"
+    answer = Client().get(address, headers={"Authorization": f"Bearer {call.key}"})
+    assert answer["Content-Type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert b'"n":"***"' in archive.read("run/events.ndjson")
+    assert call("GET", f"/{made['id']}/runs/1/export?redact=x")[0] == 422
+
+
+def test_it_is_shrunk(orders: Log) -> None:
+    call = Caller(orders, "write")
+    edits = [{"op": "skip", "position": 4}, {"op": "skip", "position": 7}]
+    made = call("POST", "", {"base": 0, "edits": edits, "options": {"fails": "differs"}})[1]
+    call("POST", f"/{made['id']}/runs", {"check": "shrink"})
+    claimed = jobs.claim()
+    assert claimed is not None
+    jobs.work(claimed)
+    found = call("GET", f"/{made['id']}/runs/1/comparison")[1]["shrunk"]
+    assert len(found["edits"]) == len(found["inputs"]) == 1
+    assert call("POST", "", {"base": 0, "options": {"fails": "x"}})[0] == 422

@@ -12,8 +12,10 @@ from apps.eventlog.places import Line
 from apps.eventlog.queries import log
 from apps.pages.queries import sandboxes as shown
 from apps.pages.views.frame import Frame, whole
+from apps.projections.queries import sources
 from apps.sandbox import edits as recipes
 from apps.sandbox.commands import forks
+from apps.sandbox.commands.prepare import FAULTS
 from apps.sandbox.errors import BadRecipe
 from apps.sandbox.queries import code as codes
 from apps.sandbox.queries import targets
@@ -36,6 +38,8 @@ def recipe(request: HttpRequest, frame: Frame, fork: Fork) -> dict[str, Any]:
     return {
         "edits": shown.edits_shown(line, edits), "on": sum(edit.on for edit in edits), "ops": OPS,
         "services": [_service(fork, name, told.sources.get(name, "")) for name in services],
+        "projections": sorted(sources.projections(line)[0]),
+        "projection": fork.options.get("projection", ""), "faults": list(FAULTS.items()),
         "code_error": told.error, "missing": fork.options.get("missing", "stop"),
         "drop_orphans": fork.options.get("drop_orphans", False),
     }  # fmt: skip
@@ -98,6 +102,7 @@ def changed(request: HttpRequest, line: Line, fork: Fork) -> None:
         options = fork.options | {
             "missing": request.POST.get("missing", "stop"),
             "drop_orphans": bool(request.POST.get("drop_orphans")),
+            "projection": request.POST.get("projection", "")[:200],
         }
         forks.change(line, fork, options=options)
     elif what == "name":

@@ -24,6 +24,7 @@ from apps.pages.queries.dock import dock
 from apps.pages.views.frame import Frame, is_part, of_system, refused, whole
 from apps.pages.views.recipes import changed, draft, recipe
 from apps.pages.views.touring import note_progress
+from apps.sandbox import edits as recipes
 from apps.sandbox.commands import control, forks
 from apps.sandbox.errors import BadRecipe, UnknownSandbox
 from apps.sandbox.queries import forks as found
@@ -205,11 +206,16 @@ def _refused(request: HttpRequest, frame: Frame, fork: Fork, text: str) -> HttpR
 
 
 def _pace(request: HttpRequest) -> dict[str, Any]:
-    speed = request.POST.get("speed", "fast")
-    made: dict[str, Any] = {"speed": "fast" if speed == "fast" else "recorded"}
-    if speed.startswith("x") and speed[1:].isdecimal():
-        made["factor"] = int(speed[1:6])
-    return made | {"stop_when": request.POST.get("stop_when", "")[:2000].strip()}
+    """Return the options a form says: how fast, where to stop, what is wrong."""
+    made: dict[str, Any] = {}
+    if speed := request.POST.get("speed", ""):
+        made["speed"] = speed if speed in ("fast", "step") else "recorded"
+        made["factor"] = int(speed[1:6]) if speed[:1] == "x" and speed[1:].isdecimal() else 1
+    if (text := request.POST.get("stop_when")) is not None:
+        made["stop_when"] = text[:2000].strip()
+    if fault := request.POST.get("fails", ""):
+        made["fails"] = fault
+    return made
 
 
 def _answer(request: HttpRequest, run: Run) -> dict[str, Any]:
@@ -259,6 +265,8 @@ def results(
             run, original, frame.line, everything=context["everything"]
         )  # fmt: skip
         context["fields"], context["entities"] = shown.states_shown(run)
+        least = (run.result or {}).get("shrunk") or {}
+        context["least"] = shown.edits_shown(original, recipes.read(least.get("edits", [])))
         twins = (run.result or {}).get("twins", [])
         context["again"] = [t for t in twins if t["again"]]
         context["fine"] = [t for t in twins if not t["again"]]

@@ -16,6 +16,7 @@ from apps.projections.errors import BadExpression
 from apps.projections.queries.finding import read_expression
 from apps.sandbox import edits as recipes
 from apps.sandbox.answers import POLICIES
+from apps.sandbox.commands.prepare import FAULTS
 from apps.sandbox.edits import BadEdit
 from apps.sandbox.errors import BadRecipe, NotNow
 from apps.sandbox.models import CHECKS, REPLAYS, Fork, Run
@@ -114,7 +115,8 @@ def start(line: Line, fork: Fork, *, check: str = "", steps: int = 0) -> Run:
     """Queue a run of the recipe as it is now, on a timeline of its own; the first has the fork's.
 
     check   "" for the recipe; twice, swapped, failing or folds for one of the checks; dry to see
-            what would be handed to copies outside, which comes first where there are any
+            what would be handed to copies outside, which comes first where there are any; shrink
+            for the smallest part of it that still fails: where `stop_when` holds, else `fails`
     raises  BadRecipe, NotNow
     """
     if check not in CHECKS:
@@ -126,6 +128,8 @@ def start(line: Line, fork: Fork, *, check: str = "", steps: int = 0) -> Run:
     _edits(line, fork.base, fork.until, fork.edits)
     if check in REPLAYS:
         _seen(fork)
+    if not check and fork.options.get("speed") == "step":
+        steps = steps or 1
     with transaction.atomic():
         Fork.objects.select_for_update().get(pk=fork.pk)
         number = (fork.runs.aggregate(last=Max("number"))["last"] or 0) + 1
@@ -184,7 +188,16 @@ def checked(options: Any) -> dict[str, Any]:
     """
     if not isinstance(options, Mapping):
         raise BadRecipe("options is an object.")
-    known = {"missing", "stubs", "drop_orphans", "stop_when", "speed", "factor"}
+    known = {
+        "missing",
+        "stubs",
+        "drop_orphans",
+        "stop_when",
+        "speed",
+        "factor",
+        "fails",
+        "projection",
+    }
     if more := sorted(set(options) - known):
         raise BadRecipe(
             f"options knows no {str(more[0])[:40]!r}; it takes {', '.join(sorted(known))}."
@@ -197,6 +210,10 @@ def checked(options: Any) -> dict[str, Any]:
     factor = kept.get("factor", 1)
     if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor <= 10_000:
         raise BadRecipe("factor is a number above 0, at most 10000.")
+    if kept.get("fails", "differs") not in FAULTS:
+        raise BadRecipe(f"fails is one of {', '.join(FAULTS)}.")
+    if not isinstance(kept.get("projection", ""), str):
+        raise BadRecipe("projection is the name of one, by which states are compared.")
     if not isinstance(kept.get("drop_orphans", False), bool):
         raise BadRecipe("drop_orphans is true or false.")
     _stubs(kept.get("stubs", []))

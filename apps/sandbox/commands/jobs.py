@@ -24,7 +24,7 @@ from apps.eventlog.errors import EventLogError
 from apps.eventlog.places import Line
 from apps.eventlog.queries import log
 from apps.sandbox import links
-from apps.sandbox.commands import dry, folding, settle
+from apps.sandbox.commands import dry, folding, settle, shrink
 from apps.sandbox.commands.prepare import Prepared, prepare
 from apps.sandbox.commands.selfcheck import self_check
 from apps.sandbox.emissions import Emission, Stopped
@@ -38,6 +38,7 @@ LEASE_S = 30
 BATCH = 1000  # entries of a checkpoint at most
 EVERY_S = 0.5  # seconds of work between two checkpoints
 LEVEL = 1  # of zlib
+LOOKS: dict[str, Any] = {"dry": dry, "folds": folding, "shrink": shrink}
 
 
 class Lost(Exception):
@@ -126,7 +127,7 @@ def _look(run: Run) -> None:
         Run.objects.filter(pk=run.pk, fence=run.fence, status="running").update(done=done)
 
     try:
-        (dry if run.check_of == "dry" else folding).settle(run, beat)
+        LOOKS[run.check_of].settle(run, beat)
     except _Paused as paused:
         _end(run, paused.status, "")
         return

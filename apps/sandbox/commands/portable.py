@@ -6,6 +6,10 @@ redacted to the handlers, too.
 
 from __future__ import annotations
 
+import io
+import secrets
+import tempfile
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +21,7 @@ import msgspec
 from django.conf import settings
 
 from apps.eventlog.envelope import Envelope, Recorded
-from apps.ingest.redact import NOTHING, Redactor
+from apps.ingest.redact import NOTHING, BadRule, Redactor, parse
 from apps.projections import exact
 from apps.projections.diff import changes, jsonable
 from apps.projections.exact import MISSING
@@ -30,9 +34,11 @@ from apps.sandbox.compare import COMPARED, Comparison, Entry, compare
 from apps.sandbox.edits import BadEdit
 from apps.sandbox.emissions import Emission, Stopped
 from apps.sandbox.errors import BadRecipe, NotNow
+from apps.sandbox.folder import BadFolder as BadFolder
 from apps.sandbox.folder import Difference, Expected, Folder, Recipe
 from apps.sandbox.known import States
 from apps.sandbox.models import REPLAYS, Fork, Run
+from apps.sandbox.parts import Parts
 from apps.sandbox.queries import code as codes
 from apps.sandbox.queries import targets
 from apps.sandbox.queries.code import Hosts
@@ -41,6 +47,7 @@ from apps.sandbox.recording import Recording
 from apps.sandbox.redacted import redacted
 
 ENTITIES, CHANGES, DIFFERENCES = 200, 50, 10_000
+ZIPPED = 20_000  # entries of a run that is exported while somebody waits
 
 
 def export(run: Run, path: Path, redactor: Redactor = NOTHING) -> Expected:
@@ -48,20 +55,57 @@ def export(run: Run, path: Path, redactor: Redactor = NOTHING) -> Expected:
 
     raises  NotNow, BadRecipe, BadFolder
     """
-    if run.status != "finished" or run.check_of not in REPLAYS:
+    if run.status != "finished" or run.check_of not in (*REPLAYS, "shrink"):
         raise NotNow("Only a finished run that replays events can be exported.")
     if outside := targets.of(run.code):
         raise NotNow(
             f"{next(iter(outside))} ran in a copy outside, which is not the same elsewhere: such a"
             " run cannot be exported."
         )
+    if run.check_of == "shrink":
+        run = _least(run)
     with prepare(run, ()) as prepared:
+        if shrunk := (run.result or {}).get("shrunk"):
+            prepared.recording = Parts(prepared.recording).kept(shrunk["inputs"])
         folder = _taken(run, prepared)
     folder = redacted(folder, redactor)
     with _ready(folder) as prepared:
         folder.expected = come_to(prepared)
     files.write(folder, path)
     return folder.expected
+
+
+def zipped(run: Run, rules: str = "") -> bytes:
+    """Return a finished run as a folder in a ZIP archive, without what rules of redaction take.
+
+    raises  NotNow, BadRecipe, also for a run that is too long to be exported while one waits
+    """
+    if run.total > ZIPPED:
+        raise BadRecipe(
+            f"The run covers {run.total} entries; {ZIPPED} are exported from here. Do it with"
+            " manage.py replay --export, or shrink it before."
+        )
+    try:
+        redactor = Redactor(parse(rules), secrets.token_bytes(32))
+    except BadRule as error:
+        raise BadRecipe(f"Redaction: {error}") from error
+    with tempfile.TemporaryDirectory(prefix="evdebug-export-") as made:
+        path = Path(made) / "run"
+        export(run, path, redactor)
+        raw = io.BytesIO()
+        with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in sorted(path.iterdir()):
+                archive.write(file, f"run/{file.name}")
+        return raw.getvalue()
+
+
+def _least(run: Run) -> Run:
+    """Return the run of what a reduction left: its history is cut when it is there."""
+    options = {name: value for name, value in run.options.items() if name != "fails"}
+    return Run(
+        fork=run.fork, code=run.code, edits=(run.result or {})["shrunk"]["edits"],
+        options=options | {"missing": "nearest"}, result=run.result,
+    )  # fmt: skip
 
 
 def _taken(run: Run, prepared: Prepared) -> Folder:

@@ -15,7 +15,7 @@ from apps.eventlog.places import Line
 from apps.eventlog.queries import log
 from apps.projections import answers as states_out
 from apps.projections.diff import changes, jsonable
-from apps.projections.errors import UnknownStream
+from apps.projections.errors import UnknownProjection, UnknownStream
 from apps.projections.exact import MISSING
 from apps.projections.queries.finding import read_expression
 from apps.projections.queries.states import state_at
@@ -50,7 +50,8 @@ def settle(run: Run, prepared: Prepared) -> None:
         [_entry(e) for e in sandbox if e.kind in COMPARED], expected,
     )  # fmt: skip
     made = {e.position: e for e in sandbox}
-    states = _states(recorded, line, run.fork.until, _touched(found, entries, made))
+    by = str(run.options.get("projection", ""))
+    states = _states(recorded, line, run.fork.until, _touched(found, entries, made), by)
     facts = _facts(run, prepared, found, states, made)
     head, text = verdict.sentence(facts)
     result: dict[str, Any] = {
@@ -107,22 +108,22 @@ def _touched(
 
 
 def _states(
-    recorded: Line, line: Line, until: int, streams: list[str]
+    recorded: Line, line: Line, until: int, streams: list[str], by: str
 ) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Return what differs at the end, by entity."""
+    """Return what differs at the end, by entity; merged, or `by` a projection, of its own code."""
     found = []
     for stream in streams[:ENTITIES]:
-        before, after = _state(recorded, stream, until), _state(line, stream, line.head)
+        before, after = _state(recorded, stream, until, by), _state(line, stream, line.head, by)
         steps = changes(before, after)
         if steps:
             found.append((stream, [jsonable(step) for step in steps[:CHANGES]]))
     return found
 
 
-def _state(line: Line, stream: str, at: int) -> Any:
+def _state(line: Line, stream: str, at: int, by: str) -> Any:
     try:
-        return state_at(line, stream, at=at).state
-    except UnknownStream:
+        return state_at(line, stream, at=at, projection=by).state
+    except (UnknownStream, UnknownProjection):
         return MISSING
 
 

@@ -63,6 +63,7 @@ def comparison(run: Run) -> dict[str, Any]:
         "rules": run.result["rules"], "self_check": run.result["self"],
         "twice": run.result["twins"], "digest": run.result["digest"],
         "folds": run.result.get("folds", []), "sends": run.result.get("sends", []),
+        "shrunk": run.result.get("shrunk"), "shrunk_rows": run.result.get("shrunk_rows", []),
         "verdict": run.result["verdict"],
     }  # fmt: skip
 

@@ -22,6 +22,7 @@ from apps.eventlog.queries import log
 from apps.ingest.redact import BadRule, Redactor, parse
 from apps.projections import answers
 from apps.sandbox.commands import forks, jobs, portable, tests
+from apps.sandbox.commands.prepare import FAULTS
 from apps.sandbox.folder import BadFolder, Expected
 from apps.sandbox.models import CHECKS, Run
 from apps.sandbox.queries.comparison import comparison
@@ -57,6 +58,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--send", action="store_true", help="hand them out; without it, say what would be sent"
         )
+        parser.add_argument(
+            "--shrink", metavar="EXPR",
+            help="leave out all that is not needed for an expression to hold, or for one of"
+            " differs, unexpected and failing",
+        )  # fmt: skip
         parser.add_argument("--export", metavar="DIR", help="write the run as a folder, too")
         parser.add_argument(
             "--redact", action="append", default=[], metavar="RULE",
@@ -110,6 +116,7 @@ class Command(BaseCommand):
             self.tell(found)
         broken = sum(row["broken"] for row in found["folds"])
         same = not (found["changed"] or found["missing"] or found["new"] or broken)
+        same = same and found["shrunk"] is None
         if kept is not None:
             same = tests.expected(kept) == found["digest"]
             words = "as it was kept" if same else "OTHERWISE than it was kept"
@@ -129,13 +136,14 @@ class Command(BaseCommand):
         fork = forks.create(
             line, base=log.moment(line, options["base"]), until=log.moment(line, options["until"]),
             name=options["name"] or "manage.py replay", edits=_edits(options["edits"]),
-            code=_code(options), options={"missing": options["missing"]},
+            code=_code(options), options={"missing": options["missing"], **_fault(options)},
         )  # fmt: skip
         if options["target"]:
             dry = self.done(forks.start(line, fork, check="dry"))
             if not options["send"]:
                 return dry
-        return self.done(forks.start(line, fork, check=options["check"] or ""))
+        check = "shrink" if options["shrink"] else options["check"] or ""
+        return self.done(forks.start(line, fork, check=check))
 
     def done(self, run: Run) -> Run:
         """Do a run here, or wait for whoever took it first."""
@@ -156,6 +164,11 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"{SIGNS[row['verdict']]} {where:>10} {event['type']} {event['stream']}"
             )
+        for row in found["shrunk_rows"]:
+            if row["input"]:
+                self.stdout.write(f"#{row['position']} {row['type']} {row['stream']}".rstrip())
+        for edit in (found["shrunk"] or {}).get("edits", ()):
+            self.stdout.write(msgspec.json.encode(edit).decode())
         for row in found["sends"]:
             self.stdout.write(
                 f"{row['to']} {row['type']}: {row['count']} of {row['bytes']} bytes;"
@@ -215,6 +228,12 @@ def _code(options: dict[str, Any]) -> Any:
     if url.startswith(("http://", "https://")):
         return {service: {"http": url}}
     return {service: {"redis": url, "stream": options["stream"] or ""}}
+
+
+def _fault(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that say what is wrong, where the run is to be shrunk."""
+    text = options["shrink"]
+    return {"fails": text} if text in FAULTS else {"stop_when": text} if text else {}
 
 
 def _edits(name: str | None) -> list[Any]:
