@@ -42,9 +42,10 @@ def main(name: str, port: str) -> None:
     django.setup()
     from evdebug.server import serve  # reads models
 
-    module, _, attribute = APPLICATIONS[name].partition(":")
-    application = noop if name == "noop" else getattr(importlib.import_module(module), attribute)
-    serve(application, "127.0.0.1", int(port))
+    name, _, attribute = APPLICATIONS[name].partition(":")
+    module = importlib.import_module(name)
+    at_once = getattr(module, "at_once", None)
+    serve(getattr(module, attribute), "127.0.0.1", int(port), at_once=at_once)
 
 
 if __name__ == "__main__":

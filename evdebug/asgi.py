@@ -18,9 +18,12 @@ pages = get_asgi_application()
 
 # They have models, which Django must know first.
 from apps.ingest import door  # noqa: E402
+from apps.ingest.writer.straight import at_once  # noqa: E402
 from apps.live import routing as live  # noqa: E402
 from apps.pages import routing as page_sockets  # noqa: E402
 from apps.sandbox import routing as sandbox  # noqa: E402
+
+__all__ = ["application", "at_once"]  # what `server.serve` takes
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[Any], Awaitable[None]]

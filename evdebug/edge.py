@@ -43,7 +43,7 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
     _dataBuffer: list[bytes]
     _behind = 0  # bytes in it
     _dropped = 0
-    _whole: lean.Whole | None = None  # the request under way, where it took the short way
+    _whole: lean.Whole | lean.Brief | None = None  # the request that took the short way
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -99,10 +99,16 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
         """Start the application of a request that is all there; False for anything else."""
         if not self.persistent or (parsed := lean.read(data)) is None:
             return False
-        scope, body = parsed
-        self._expect(None)
-        self._whole = lean.Whole(self, scope | self._ends, body)
-        self.factory.server.run_whole(self._whole)
+        known, body = parsed
+        self.deadline = None
+        server = self.factory.server
+        if server.at_once is not None:
+            self._whole = brief = lean.Brief(self, server.briefs)
+            if server.run_at_once(known, body, brief):
+                return True
+            brief.end()
+        self._whole = whole = lean.Whole(self, known.scope | self._ends, body)
+        server.run_whole(whole)
         return True
 
     def _wait(self, data: bytes) -> None:

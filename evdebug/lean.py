@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Any, Protocol
 from urllib.parse import unquote
 
@@ -23,8 +24,31 @@ _HEAD = re.compile(
     rb"(?:[%s](?:[\t %s]*[%s])?)?[ \t]*\r\n)+)\r\n" % (_SEEN, _SEEN, _SEEN)
 )
 _HEADER = re.compile(rb"([^:]+):[ \t]*(.*?)[ \t]*\r\n")
+FAILED = (
+    500,
+    [(b"content-type", b"application/json")],
+    b'{"code":"internal_error","detail":"the application failed; its log says why"}',
+)
 REMEMBERED = 512  # heads; at most 8 MB
-_heads: dict[bytes, tuple[dict[str, Any], int]] = {}
+
+
+class Head:
+    """What a request says before its body, read once for all requests that say the same."""
+
+    __slots__ = ("length", "plan", "scope")
+
+    def __init__(self, scope: dict[str, Any], length: int) -> None:
+        self.scope = scope  # of ASGI, without `client` and `server`
+        self.length = length
+        self.plan: Any = None  # what an application made of it, for its own use
+
+
+# Begins to answer the request of a head and a body and returns True, or False for the whole
+# application. It answers by the third: status, headers, body; once, at once or later.
+Tell = Callable[[int, list[tuple[bytes, bytes]], bytes], None]
+AtOnce = Callable[[Head, bytes, Tell], bool]
+
+_heads: dict[bytes, Head] = {}
 # Those that say how a message is framed or what becomes of the connection.
 _UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"trailer", b"te"})
 
@@ -34,6 +58,28 @@ class Connection(Protocol):
 
     def answered(self, data: bytes) -> None:
         """Send the answer and take the next request."""
+
+
+class Brief:
+    """A request that is answered without a task of its own."""
+
+    __slots__ = ("_connection", "_under_way", "ended")
+
+    def __init__(self, connection: Connection, under_way: set[Brief]) -> None:
+        self._connection, self._under_way = connection, under_way
+        self.ended = False
+        under_way.add(self)
+
+    def tell(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """Send the answer; nothing where nobody is left to answer."""
+        if not self.ended:
+            self.end()
+            self._connection.answered(answer(status, headers, body))
+
+    def end(self) -> None:
+        """Note that the request is over, or its client gone."""
+        self.ended = True
+        self._under_way.discard(self)
 
 
 class Whole:
@@ -74,8 +120,7 @@ class Whole:
     def fail(self) -> None:
         """Answer for an application that ended without an answer."""
         self.end()
-        body = b'{"code":"internal_error","detail":"the application failed; its log says why"}'
-        self._connection.answered(answer(500, [(b"content-type", b"application/json")], body))
+        self._connection.answered(answer(*FAILED))
 
     def end(self) -> None:
         """Note that the request is over, or its client gone."""
@@ -86,27 +131,29 @@ class Whole:
 
 def answer(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bytes:
     """Return the bytes of a response."""
-    reason = RESPONSES.get(status, b"")
-    lines = [b"HTTP/1.1 %d %s" % (status, reason), *(b"%s: %s" % header for header in headers)]
-    if not any(name.lower() == b"content-length" for name, _ in headers):
+    lines = [b"HTTP/1.1 %d %s" % (status, RESPONSES.get(status, b""))]
+    measured = False
+    for name, value in headers:
+        lines.append(b"%s: %s" % (name, value))
+        measured = measured or name.lower() == b"content-length"
+    if not measured:
         lines.append(b"content-length: %d" % len(body))
-    return b"\r\n".join([*lines, b"\r\n"]) + body
+    lines.append(b"")
+    lines.append(body)
+    return b"\r\n".join(lines)
 
 
-def read(data: bytes) -> tuple[dict[str, Any], bytes] | None:
-    """Return scope and body of the one request in `data`; None for the long way.
-
-    The scope lacks `client` and `server`.
-    """
+def read(data: bytes) -> tuple[Head, bytes] | None:
+    """Return head and body of the one request in `data`; None for the long way."""
     end = data.find(b"\r\n\r\n", 0, MAX_HEAD) + 4
     head = data[:end]
     known = _heads.get(head) or _learn(head)
-    if known is None or len(data) - end != known[1]:
+    if known is None or len(data) - end != known.length:
         return None
-    return known[0].copy(), data[end:]
+    return known, data[end:]
 
 
-def _learn(head: bytes) -> tuple[dict[str, Any], int] | None:
+def _learn(head: bytes) -> Head | None:
     """Read a head, and remember it: a client's heads differ in the length of the body at most."""
     found = _HEAD.fullmatch(head)
     if found is None:
@@ -130,5 +177,5 @@ def _learn(head: bytes) -> tuple[dict[str, Any], int] | None:
     }  # fmt: skip
     if len(_heads) >= REMEMBERED:
         _heads.clear()
-    _heads[head] = scope, int(length)
+    _heads[head] = Head(scope, int(length))
     return _heads[head]

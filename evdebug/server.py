@@ -8,6 +8,7 @@ from daphne.server import Server  # isort: skip
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ from twisted.logger import STDLibLogObserver, globalLogBeginner
 from apps.access.queries.sockets import PUSH
 from apps.ingest.writer import queue
 from evdebug.edge import Factory
-from evdebug.lean import Whole
+from evdebug.lean import FAILED, AtOnce, Brief, Head, Whole
 from evdebug.requests import Request
 from evdebug.sockets import MAX_MESSAGE, PING_S, PONG_S, Socket
 
@@ -40,21 +41,25 @@ def serve(
     host: str,
     port: int,
     *,
+    at_once: AtOnce | None = None,
     ready: Callable[[int], None] | None = None,
 ) -> None:
     """Serve `application` until SIGINT or SIGTERM, and return when all is answered and stored.
 
     Runs on the main thread, once per process.
+    at_once asked before the application about a request that came whole; see `lean.AtOnce`
     ready   called with the port once it is listened on
     raises  CannotListen
     """
-    EdgeServer(application, host, port).run(ready)
+    EdgeServer(application, host, port, at_once).run(ready)
 
 
 class EdgeServer(Server):  # type: ignore[misc]
     """daphne's server with our protocol, which finishes what it began before it stops."""
 
-    def __init__(self, application: Application, host: str, port: int) -> None:
+    def __init__(
+        self, application: Application, host: str, port: int, at_once: AtOnce | None = None
+    ) -> None:
         super().__init__(
             application, ["none: run() listens itself"], server_name="", websocket_timeout=-1,
             websocket_connect_timeout=10, ping_interval=PING_S, ping_timeout=PONG_S,
@@ -63,6 +68,8 @@ class EdgeServer(Server):  # type: ignore[misc]
         self.host, self.port = host, port
         self.connections: dict[Any, dict[str, Any]] = {}
         self._whole: set[asyncio.Task[None]] = set()
+        self.at_once = at_once
+        self.briefs: set[Brief] = set()  # under way without a task
 
     def run(self, ready: Callable[[int], None] | None = None) -> None:
         """Listen, serve until a signal, finish.  raises  CannotListen"""
@@ -121,6 +128,16 @@ class EdgeServer(Server):  # type: ignore[misc]
             await super().handle_reply(protocol, message)
         await protocol.drained()
 
+    def run_at_once(self, head: Head, body: bytes, request: Brief) -> bool:
+        """Have a request answered without the application; False where it must be asked."""
+        assert self.at_once is not None
+        try:
+            return self.at_once(head, body, request.tell)
+        except Exception:
+            logger.exception("An application failed")
+            request.tell(*FAILED)
+            return True
+
     def run_whole(self, request: Whole) -> None:
         """Start the application of a request that took the short way."""
         answering = self.application(request.scope, request.receive, request.send)
@@ -161,6 +178,10 @@ class EdgeServer(Server):  # type: ignore[misc]
             running.cancel()
         if requests:
             await asyncio.wait(requests, timeout=STOP_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                while self.briefs:
+                    await asyncio.sleep(0.01)
         for running in requests:
             running.cancel()
         await asyncio.gather(*sockets, *requests, return_exceptions=True)

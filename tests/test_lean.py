@@ -18,7 +18,8 @@ HEAD = b"POST /v1/events?a=b%20c HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nX-A
 def test_it_works() -> None:
     parsed = read(HEAD + b"[]")
     assert parsed is not None
-    scope, body = parsed
+    known, body = parsed
+    scope = known.scope
     assert body == b"[]"
     assert (scope["method"], scope["path"], scope["query_string"]) == (
         "POST",
@@ -62,7 +63,8 @@ def test_no_bytes_break_it(noise: bytes, at: int, cut: int) -> None:
     data = HEAD[:at] + noise + HEAD[at + cut :] + b"[]"
     parsed = read(data)
     if parsed is not None:
-        scope, body = parsed
+        known, body = parsed
+        scope = known.scope
         assert data.endswith(b"\r\n\r\n" + body)
         lengths = [value for name, value in scope["headers"] if name == b"content-length"]
         assert lengths == [b"%d" % len(body)]

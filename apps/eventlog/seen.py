@@ -36,15 +36,14 @@ Bits = NDArray[np.bool_]
 
 def pack_id(event_id: str) -> bytes:
     """Return an id as stored: UTF-8, or NUL and 16 bytes for a canonical UUID."""
-    if len(event_id) == 36 and event_id[8] == event_id[13] == event_id[18] == event_id[23] == "-":
+    if len(event_id) == 36 and event_id[8:24:5] == "----":
         digits = event_id.replace("-", "")
-        if len(digits) == 32 and digits == digits.lower():
-            try:
-                packed = bytes.fromhex(digits)
-            except ValueError:
-                packed = b""
-            if len(packed) == 16:
-                return b"\0" + packed
+        try:
+            packed = bytes.fromhex(digits)
+        except ValueError:
+            return event_id.encode()
+        if len(packed) == 16 and packed.hex() == digits:
+            return b"\0" + packed
     return event_id.encode()
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from sqlite3 import Cursor
 from typing import Any
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 
 EVENT_COLUMNS = (
     "place", "time", "recorded_at", "log_time", "cause", "correlation_id", "stream_id", "lane_id",
@@ -23,24 +26,53 @@ def sqlite() -> bool:
 
 def fetch(sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
     """Return all rows of a bounded query; `%s` marks a parameter."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
+    with _cursor() as (cursor, written):
+        cursor.execute(written(sql), parameters)
         rows: list[Any] = cursor.fetchall()
         return rows
 
 
 def execute(sql: str, parameters: Sequence[Any] = ()) -> int:
     """Run a statement and return how many rows it touched."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
+    with _cursor() as (cursor, written):
+        cursor.execute(written(sql), parameters)
         return int(cursor.rowcount)
 
 
 def execute_many(sql: str, rows: Sequence[Sequence[Any]]) -> None:
     """Run a statement for each row."""
     if rows:
-        with connection.cursor() as cursor:
-            cursor.executemany(sql, rows)
+        with _cursor() as (cursor, written):
+            cursor.executemany(written(sql), rows)
+
+
+@contextmanager
+def _cursor() -> Iterator[tuple[Any, Callable[[str], str]]]:
+    """Give a cursor, and how it wants statements written.
+
+    SQLite's own where nobody watches what is run: Django's around it costs more than most of our
+    statements do, and an append runs a dozen.
+    """
+    django = connections[DEFAULT_DB_ALIAS]
+    watched = django.execute_wrappers or django.needs_rollback or django.queries_logged
+    if django.vendor != "sqlite" or watched:
+        with django.cursor() as cursor:
+            yield cursor, str
+        return
+    if django.connection is None:
+        django.ensure_connection()
+    with django.wrap_database_errors:
+        cursor = django.connection.cursor(Cursor)
+        try:
+            yield cursor, _qmarks
+        finally:
+            cursor.close()
+
+
+@lru_cache(maxsize=256)
+def _qmarks(sql: str) -> str:
+    """Return a statement with parameters marked as SQLite marks them."""
+    return sql.replace("%s", "?").replace("%%", "%")
 
 
 def among(values: Iterable[Any]) -> Iterator[tuple[str, Sequence[Any]]]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from apps.eventlog.envelope import Envelope
+from apps.ingest.decode import Decoded
 from apps.ingest.jobs import Stored
 from apps.ingest.problems import Problem, Refused
 
@@ -67,6 +69,20 @@ class Report:
         if self.problems:
             shape["problems"] = self.problems
         return shape
+
+
+def report_on(decoded: Decoded, stored: Stored) -> Report:
+    """Return what became of a body; Refused (400) where it is one event that was not stored."""
+    if not decoded.single:
+        report = Report()
+        problems = [item for item in decoded.items if isinstance(item, Problem)]
+        sound = [i for i, item in enumerate(decoded.items) if isinstance(item, Envelope)]
+        report.add(stored, sound, problems)
+        return report
+    if stored.problems:
+        raise Refused(400, stored.problems[0].code, stored.problems[0].detail)
+    conflicts = [(0, earlier) for earlier in stored.conflicts.values()]
+    return Report(1, stored.stored, stored.duplicates, stored.head, stored.positions, [], conflicts)
 
 
 def good(report: Report) -> tuple[int, Headers, bytes]:

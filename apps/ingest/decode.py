@@ -42,6 +42,17 @@ class Decoded:
     items: list[Item]
     single: bool
 
+    @property
+    def good(self) -> list[Envelope]:
+        """The events without the problems."""
+        return [item for item in self.items if isinstance(item, Envelope)]
+
+    def sound(self) -> list[Envelope]:
+        """Return the events; Refused (400) where the body is one, and that is a problem."""
+        if self.single and isinstance(item := self.items[0], Problem):
+            raise Refused(400, item.code, item.detail)
+        return self.good
+
 
 def events(body: bytes, mode: Mode, headers: Headers = (), limits: Limits = Limits()) -> Decoded:
     """Return the events in the body of a request to /v1/events.

@@ -215,11 +215,14 @@ async def _read(timeline: int, door: Door, said: Said, mode: media.Mode, body: b
     reached("received")
     if mode == "binary" and body:
         media.mode(door.is_report, tuple(said.types), said.attributes, empty=False)
-    decoded = await _decoded(body, mode, said.headers, door)
-    good = [item for item in decoded.items if isinstance(item, Envelope)]
+    if len(body) > IN_A_THREAD:
+        found = await asyncio.to_thread(decoded, body, mode, said.headers, door)
+    else:
+        found = decoded(body, mode, said.headers, door)
+    good = found.good
     if said.mark or any(map(marks.is_marked, good)):
-        return await _return(timeline, said.mark, decoded, good)
-    return await _store(timeline, decoded)
+        return await _return(timeline, said.mark, found, good)
+    return answers.report_on(found, await hand_in(timeline, found.sound()))
 
 
 async def _return(
@@ -242,46 +245,24 @@ def _keep_aside(timeline: int, mark: marks.Mark, good: list[Envelope]) -> int:
     return returning.put(timeline, mark, good)
 
 
-async def _decoded(
-    body: bytes, mode: media.Mode, headers: answers.Headers, door: Door
-) -> decode.Decoded:
+def decoded(body: bytes, mode: media.Mode, headers: answers.Headers, door: Door) -> decode.Decoded:
+    """Return what a body holds.  raises  Refused"""
     if door.is_report:
-        read = partial(decode.reports, body, LIMITS)
-    else:
-        read = partial(decode.events, body, mode, headers, LIMITS)
-    return await asyncio.to_thread(read) if len(body) > IN_A_THREAD else read()
+        return decode.reports(body, LIMITS)
+    return decode.events(body, mode, headers, LIMITS)
 
 
-async def _store(timeline: int, decoded: decode.Decoded) -> Report:
-    """Store a body's events in one commit and report on them."""
-    if decoded.single:
-        return await _store_one(timeline, decoded.items[0])
-    problems = [item for item in decoded.items if isinstance(item, Problem)]
-    good = [(i, item) for i, item in enumerate(decoded.items) if isinstance(item, Envelope)]
-    stored = await hand_in(timeline, [envelope for _, envelope in good])
-    report = Report()
-    report.add(stored, [index for index, _ in good], problems)
-    return report
-
-
-async def _store_one(timeline: int, item: Envelope | Problem) -> Report:
-    if isinstance(item, Envelope):
-        stored = await hand_in(timeline, (item,))
-        if not stored.problems:
-            conflicts = [(0, earlier) for earlier in stored.conflicts.values()]
-            return Report(
-                1, stored.stored, stored.duplicates, stored.head, stored.positions, [], conflicts
-            )
-        item = stored.problems[0]
-    raise Refused(400, item.code, item.detail)
+def bearer_of(given: list[bytes]) -> str:
+    """Return the key in a request's Authorization headers; BadKey where there is not one."""
+    scheme, _, bearer = (given[0] if len(given) == 1 else b"").decode("latin-1").partition(" ")
+    if scheme.lower() != "bearer":
+        raise BadKey
+    return bearer.strip()
 
 
 async def _key(given: list[bytes]) -> keys.KeyGrant:
     """Return what the request's key opens; raises BadKey, WrongScope, LogUnavailable."""
-    scheme, _, bearer = (given[0] if len(given) == 1 else b"").decode("latin-1").partition(" ")
-    if scheme.lower() != "bearer":
-        raise BadKey
-    bearer = bearer.strip()
+    bearer = bearer_of(given)
     grant = keys.recall(bearer, scope="ingest")
     if grant is None:
         loop = asyncio.get_running_loop()

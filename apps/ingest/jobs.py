@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -38,7 +37,6 @@ class Stored(msgspec.Struct, frozen=True):
     problems: list[Problem]
 
 
-@dataclass(slots=True, eq=False)
 class Job:
     """Events of one request that are stored together, with the rejects found among them.
 
@@ -46,23 +44,25 @@ class Job:
     thread where there is none.
     """
 
-    timeline: int
-    envelopes: Sequence[Envelope]
-    done: Callable[[Stored | Exception], None]
-    rejects: Sequence[Rejected] = ()
-    loop: asyncio.AbstractEventLoop | None = None
-    size: int = field(init=False)
-    answered: bool = field(init=False, default=False)
+    __slots__ = ("answered", "done", "envelopes", "events", "loop", "rejects", "size", "timeline")
 
-    def __post_init__(self) -> None:
-        held = sum(len(e.data) + len(e.metadata) for e in self.envelopes)
-        kept = sum(len(r.data) for r in self.rejects)
-        self.size = held + kept + EVENT_COST * self.events
-
-    @property
-    def events(self) -> int:
-        """How many rows it writes, roughly."""
-        return len(self.envelopes) + len(self.rejects)
+    def __init__(
+        self,
+        timeline: int,
+        envelopes: Sequence[Envelope],
+        done: Callable[[Stored | Exception], None],
+        rejects: Sequence[Rejected] = (),
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.timeline, self.envelopes, self.done = timeline, envelopes, done
+        self.rejects, self.loop = rejects, loop
+        self.events = len(envelopes) + len(rejects)  # how many rows it writes, roughly
+        self.size = EVENT_COST * self.events
+        for e in envelopes:
+            self.size += len(e.data) + len(e.metadata)
+        for reject in rejects:
+            self.size += len(reject.data)
+        self.answered = False
 
 
 def rejected(

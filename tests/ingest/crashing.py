@@ -17,10 +17,13 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "evdebug.settings"
 
 def main() -> None:
     django.setup()
-    from evdebug.asgi import application
+    from evdebug.asgi import application, at_once
     from evdebug.server import serve
 
-    serve(application, "127.0.0.1", int(sys.argv[1]), ready=lambda port: print(port, flush=True))
+    serve(
+        application, "127.0.0.1", int(sys.argv[1]), at_once=at_once,
+        ready=lambda port: print(port, flush=True),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -189,10 +189,10 @@ def refusing(monkeypatch: pytest.MonkeyPatch, error: Exception, *, ids: set[str]
     """Have the database refuse events with these ids."""
     append = batch.append  # type: ignore[attr-defined]
 
-    def picky(timeline: int, envelopes: Sequence[Envelope]) -> Any:
+    def picky(timeline: int, envelopes: Sequence[Envelope], **how: Any) -> Any:
         if ids & {e.id for e in envelopes}:
             raise error
-        return append(timeline, envelopes)
+        return append(timeline, envelopes, **how)
 
     monkeypatch.setattr(batch, "append", picky)
 

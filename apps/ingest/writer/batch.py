@@ -26,12 +26,20 @@ def write(timeline: int, jobs: Sequence[Job]) -> list[Stored]:
     """
     with transaction.atomic():
         _impatient()
-        sound, problems = _with_known_causes(timeline, jobs)
-        appended = append(timeline, [e for envelopes in sound for _, e in envelopes])
+        envelopes = [e for job in jobs for e in job.envelopes]
+        by_position = any(e.cause is not None for e in envelopes)
+        if by_position:
+            sound, problems = _with_known_causes(timeline, jobs)
+            envelopes = [e for pairs in sound for _, e in pairs]
+        appended = append(timeline, envelopes, savepoint=False)
         reached("mid_batch")
         keep(timeline, [r for job in jobs for r in job.rejects])
         reached("before_commit")
     reached("after_commit")
+    if not by_position and appended.stored == len(envelopes) and not appended.conflicts:
+        return _all_new(jobs, appended)
+    if not by_position:
+        sound, problems = [list(enumerate(job.envelopes)) for job in jobs], [[] for _ in jobs]
     return list(_shares(jobs, sound, problems, appended))
 
 
@@ -58,6 +66,8 @@ def write_what_can_be(timeline: int, job: Job) -> Stored:
 
 def keep(timeline: int, rejects: Sequence[Rejected]) -> None:
     """Keep what could not become an event. Call it in the transaction of what could."""
+    if not rejects:
+        return
     now = time.time_ns() // 1000
     Reject.objects.bulk_create(
         Reject(
@@ -120,6 +130,17 @@ def _with_known_causes(
         sound.append(pairs)
         problems.append(wrong)
     return sound, problems
+
+
+def _all_new(jobs: Sequence[Job], appended: Appended) -> list[Stored]:
+    """Split the outcome of an append that found nothing but new events."""
+    shares, at, head = [], 0, appended.head
+    for job in jobs:
+        count = len(job.envelopes)
+        positions: list[int | None] = [*appended.positions[at : at + count]]
+        shares.append(Stored(head, positions, count, 0, {}, []))
+        at += count
+    return shares
 
 
 def _shares(

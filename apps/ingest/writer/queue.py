@@ -222,6 +222,8 @@ _guard = threading.Lock()
 def current() -> Writer:
     """Return this process's writer."""
     global _current
+    if _current is not None:
+        return _current
     with _guard:
         if _current is None:
             _current = Writer(max_events=settings.QUEUE_EVENTS, max_bytes=settings.QUEUE_BYTES)

@@ -14,6 +14,7 @@ from apps.ingest.problems import Refused
 BATCH = 5000  # events in one commit
 GATHER_S = 0.001
 GATHERINGS = 8
+NEVER = 1 << 62
 PROBE_S = 1.0
 PATIENCE_S = 3.0  # for a proof that the log can be written
 FRESH_S = 5.0  # how long such a proof counts
@@ -33,6 +34,7 @@ class Waiting:
         self._trouble = ""  # why nothing can be written now
         self._proven = -FRESH_S  # when a write last succeeded
         self._probe_wanted = False
+        self._wanted = 1  # jobs for which the writer is to be woken
         self._crowd = 0  # jobs worth waiting for: as many as there were lately
 
     @property
@@ -70,24 +72,25 @@ class Waiting:
             self._jobs.append(job)
             self.events += job.events
             self.bytes += job.size
-            self._changed.notify_all()
+            if len(self._jobs) >= self._wanted:
+                self._changed.notify_all()
         reached("queued")
         return True
 
     def take(self) -> list[Job] | None:
         """Wait for jobs and return those of the next commit; [] to probe, None to end."""
         with self._changed:
+            self._wanted = 1
             while not (self._jobs or self._probe_wanted or self.closed):
                 if self._trouble:
                     self._changed.wait(PROBE_S)
                     break
                 self._changed.wait()
+            if self._jobs:
+                self._gather()
+            self._wanted = NEVER
             if not self._jobs:
                 return None if self.closed else []
-            if len(self._jobs) >= self._crowd or self.closed:
-                return self._next()
-        self._gather()
-        with self._changed:
             return self._next()
 
     def _gather(self) -> None:
@@ -96,10 +99,13 @@ class Waiting:
         A few milliseconds, and only where many write at once: it costs them less than the commit
         they would otherwise wait for, and a commit for each half costs twice.
         """
+        self._wanted = self._crowd
         for _ in range(GATHERINGS):
             before = len(self._jobs)
-            time.sleep(GATHER_S)
-            if len(self._jobs) in (before, self._crowd):
+            if before >= self._crowd or self.closed:
+                return
+            self._changed.wait(GATHER_S)
+            if len(self._jobs) == before:
                 return
 
     def _next(self) -> list[Job]:

@@ -64,7 +64,7 @@ class Command(BaseCommand):
     def serve(self, host: str, port: int, *, demo: bool) -> None:
         """Serve until a signal. The link is printed when it can be opened, not before."""
         # The server installs its event loop when it is imported, so not for every command.
-        from evdebug.asgi import application
+        from evdebug.asgi import application, at_once
         from evdebug.server import CannotListen, serve
         from evdebug.taps import Taps
 
@@ -90,7 +90,7 @@ class Command(BaseCommand):
                     shop.start()
 
             try:
-                serve(application, host, port, ready=ready)
+                serve(application, host, port, at_once=at_once, ready=ready)
             except CannotListen as error:
                 raise CommandError(str(error), returncode=2) from error
 
