@@ -19,7 +19,7 @@ from bench.harness import Bench, Section, say
 
 CASES = (
     "append", "growth", "histogram", "pages", "load", "door", "events_page", "drag", "shop",
-    "traces", "projections", "taps", "live", "sandbox",
+    "traces", "projections", "taps", "live", "alarms", "sandbox",
 )  # fmt: skip
 
 

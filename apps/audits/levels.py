@@ -7,6 +7,7 @@ absolute deviation, and never a smaller deviation than chance has.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from math import sqrt
 from typing import NamedTuple
 
@@ -52,36 +53,36 @@ def judge(steps: Sequence[Sum], *, enough: int = ENOUGH) -> Verdict | None:
     past = steps[:-SPARED][-PAST:]
     if sum(1 for count, _ in past if count) < LEAST:
         return None
+    counts = [0, *accumulate(count for count, _ in past)]
+    totals = [0.0, *accumulate(total for _, total in past)]
     for width in WIDTHS:
-        count, total = _pooled(steps[-width:])
-        values = [total / n for n, total in _widths(past, width) if n]
-        if median([n for n, _ in _widths(past, width)]) < enough or len(values) < 6:
-            continue
-        if count < enough:
-            return None
-        known = _usual(width, values, _chance(past) / sqrt(count))
-        now = total / count
-        far = now > known.middle + FAR * known.deviation and now >= known.middle + DOUBLE
-        return Verdict("high" if far else "", known, now)
+        ends = range(len(past), width - 1, -width)
+        pools = [(counts[e] - counts[e - width], totals[e] - totals[e - width]) for e in ends]
+        values = [total / count for count, total in pools if count]
+        if len(values) >= 6 and median([count for count, _ in pools]) >= enough:
+            return _judged(steps, past, values, width, enough)
     return None
 
 
-def _pooled(steps: Sequence[Sum]) -> Sum:
-    return sum(count for count, _ in steps), sum(total for _, total in steps)
+def _judged(
+    steps: Sequence[Sum], past: Sequence[Sum], values: Sequence[float], width: int, enough: int
+) -> Verdict | None:
+    """Hold the last `width` steps against the values of such widths before."""
+    count = sum(count for count, _ in steps[-width:])
+    if count < enough:
+        return None
+    now = sum(total for _, total in steps[-width:]) / count
+    known = Usual(width, median(values), max(_spread(values), SPREAD))
+    if now < known.middle + max(DOUBLE, FAR * known.deviation):
+        return Verdict("", known, now)
+    # How far apart single measures are is told by all steps: widths are too few for that.
+    chance = _apart(past) / sqrt(count)
+    known = known._replace(deviation=max(known.deviation, chance))
+    far = now >= known.middle + FAR * known.deviation
+    return Verdict("high" if far else "", known, now)
 
 
-def _widths(past: Sequence[Sum], width: int) -> list[Sum]:
-    """Return the sums of `width` steps each, without overlap, from the end."""
-    return [_pooled(past[end - width : end]) for end in range(len(past), width - 1, -width)]
-
-
-def _usual(width: int, values: Sequence[float], chance: float) -> Usual:
-    middle = median(values)
-    return Usual(width, middle, max(_spread(values), chance, SPREAD))
-
-
-def _chance(past: Sequence[Sum]) -> float:
-    """Return how far apart single measures are, told by all steps: widths are too few for that."""
+def _apart(past: Sequence[Sum]) -> float:
     steps = [(count, total / count) for count, total in past if count]
     middle = median([value for _, value in steps])
     return _spread([middle + (value - middle) * sqrt(count) for count, value in steps])

@@ -7,7 +7,7 @@ oddness usual. A deviation below that of chance arrivals (the square root) is ne
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
 from math import sqrt
 from typing import NamedTuple
 
@@ -90,7 +90,8 @@ def _scaled(a_step: Sequence[float], width: int) -> list[float]:
 
 def _sums(past: Sequence[float], width: int) -> list[float]:
     """Return the sums of `width` steps each, without overlap, from the end."""
-    return [sum(past[end - width : end]) for end in range(len(past), width - 1, -width)]
+    upto = [0.0, *accumulate(past)]
+    return [upto[end] - upto[end - width] for end in range(len(past), width - 1, -width)]
 
 
 def judge(steps: Sequence[float], *, hours: Sequence[float] = (), rises_only: bool = False,

@@ -27,6 +27,7 @@ from apps.pages.tiles import Tile, shown
 VIEWS = (("rate", "Rate"), ("latency", "Latency"), ("failures", "Failures"))
 TYPES, FAILURES, LAGS, TAPS = 40, 6, 6, 8  # rows
 ODD = frozenset({"rate", "silence", "latency", "wait", "stalled"})  # drawn as odd in the flow
+OF_TYPES = frozenset({"rate", "silence"})
 LAGGING = 10  # events behind that are worth a colour
 DAY = 86_400 * SECOND
 FAILED = 200  # deliveries looked at
@@ -57,6 +58,14 @@ class Lag(NamedTuple):
     look: str  # warn or ""
 
 
+class Card(NamedTuple):
+    """A finding that needs attention; how often its type came, where it is about one."""
+
+    alarm: Alarm
+    area: str
+    path: str
+
+
 class Failure(NamedTuple):
     """Deliveries of one subscriber that ended with one error."""
 
@@ -85,14 +94,16 @@ def parts(
     context["taps"] = health(line)[:TAPS] if edge else []
     context["began"] = began = log.time_at(line, 1)
     context["since"] = "min" if began and time - began < DAY else "date"
+    counts = sparks(line, time=time) if time else {}
+    cards = [_card(a, counts) for a in open_]
     channels = [c for c in drawn.channels() if c]
     found = {
         "info": _drawn("info", context | {"channels": len(channels), "rate": rate(drawn.rate)}),
-        "types": _drawn("types", context | _types(line, seen, drawn, usual, odd, time)),
+        "types": _drawn("types", context | _types(line, seen, drawn, usual, odd, counts)),
         "attention": _drawn(
             "attention",
             context
-            | _attention(drawn, open_, alarms)
+            | _attention(drawn, cards, len(alarms) - len(cards))
             | {"lags": _lags(line, counters, drawn)}
             | _failures(line, counters.position, time),
         ),
@@ -122,13 +133,15 @@ def _diagram(line: Line, seen: Cast, drawn: Flow, view: str, odd: set[str]) -> d
 
 
 def _types(
-    line: Line, seen: Cast, drawn: Flow, usual: dict[str, Usual], odd: set[str], time: int
-) -> dict[str, Any]:
+    line: Line, seen: Cast, drawn: Flow, usual: dict[str, Usual], odd: set[str],
+    counts: dict[str, list[int]],
+) -> dict[str, Any]:  # fmt: skip
+    time = drawn.time
     if not time:
         return {"types": []}
     now, rows = drawn.types(), []
-    for name, counts in list(sparks(line, time=time).items())[:TYPES]:
-        rows.append(_type(name, counts, now.get(name, 0.0), usual.get(name), seen, name in odd))
+    for name, points in list(counts.items())[:TYPES]:
+        rows.append(_type(name, points, now.get(name, 0.0), usual.get(name), seen, name in odd))
     # Labels of the axis: its first point, and the moment.
     first = (time // (SPARK_S * SECOND) - POINTS + 1) * SPARK_S * SECOND
     return {"types": rows, "from": first, "to": time, "covers": _covers(line, time)}
@@ -159,9 +172,14 @@ def _type(
     )  # fmt: skip
 
 
-def _attention(drawn: Flow, open_: list[Alarm], alarms: list[Alarm]) -> dict[str, Any]:
+def _card(found: Alarm, counts: dict[str, list[int]]) -> Card:
+    points = counts.get(found.finding.subject) if found.finding.code in OF_TYPES else None
+    return Card(found, *(_spark(points[:-1]) if points else ("", "")))  # the last is not whole yet
+
+
+def _attention(drawn: Flow, cards: list[Card], muted: int) -> dict[str, Any]:
     return {
-        "alarms": open_, "muted": len(alarms) - len(open_),
+        "cards": cards, "muted": muted,
         "channels": [(shown(c), rate(r)) for c, r in sorted(drawn.channels().items()) if c][:12],
     }  # fmt: skip
 
