@@ -12,7 +12,7 @@ from math import sqrt
 from typing import NamedTuple
 
 STEP_S = 10
-WIDTHS = (3, 6, 30)  # steps that are judged together: the first with enough in it
+WIDTHS = (3, 6, 15, 30)  # steps that are judged together: the first with enough in it
 PAST = 180  # steps a subject is held against: 30 min
 SPARED = 12  # the last ones do not count as past: what begins is not usual yet
 LEAST = 30  # steps of past without which nothing is called unusual

@@ -79,7 +79,7 @@ def _title(finding: Finding, name: str) -> str:
         "latency": f"{name} takes {times} its usual time",
         "wait": f"{name} answers later than usual",
         "lag": f"{name} is behind",
-        "stalled": f"{name} has stopped answering",
+        "stalled": f"{name} answers few" if finding.rate else f"{name} has stopped answering",
     }[finding.code]
 
 

@@ -9,9 +9,10 @@ import pytest
 from apps.access.actor import CONSOLE
 from apps.access.errors import NotVisible
 from apps.access.models import Trail
-from apps.audits.commands.look import look
+from apps.audits.commands.look import Judged, One, State, look
 from apps.audits.commands.mute import mute
 from apps.audits.models import Finding, Looked
+from apps.audits.queries.counts import Subject
 from apps.audits.queries.findings import findings
 from apps.audits.unusual import STEP_S
 from apps.eventlog.envelope import Envelope, isoformat
@@ -179,6 +180,22 @@ def test_it_is_found_once_however_often_one_looks_and_ends(log: Any) -> None:
     look(line)
     (again,) = Finding.objects.all()
     assert (again.start, again.position, again.end) == step_by_step
+
+
+def test_it_begins_again_at_the_same_step(log: Any) -> None:
+    story(log, "Paid", [*arrivals(13, CALM), *arrivals(40, ODD), *[13] * 30])
+    line = log.line
+    look(line)
+    (finding,) = Finding.objects.all()
+    ended = finding.end
+    assert ended is not None
+    state = State(line)
+    key, step = ("rate", "Paid"), ended // STEP + 20
+    again = Judged("high", 4.0, 0.7, 1.9, lambda: step + 1 - finding.start // STEP)
+    for n in range(2):
+        state.see(One(Subject(*key), step + n, again), fresh=True)
+    (reopened,) = state.changed.values()
+    assert (reopened.pk, reopened.end, reopened.rate) == (finding.pk, None, 4.0)
 
 
 def test_findings_are_those_of_the_moment(log: Any) -> None:

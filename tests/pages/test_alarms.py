@@ -35,6 +35,11 @@ def test_it_works(code: str) -> None:
     parse(said.query)
 
 
+def test_few_answers_are_not_none() -> None:
+    said = alarm(Finding(code="stalled", subject="Paid", rate=0.1, low=1, high=2))
+    assert said.title == "Paid answers few"
+
+
 def test_a_hostile_name_is_only_a_name() -> None:
     said = alarm(Finding(code="lag", subject='a" OR \u202e on b', rate=1, low=0, high=1))
     assert "\u202e" not in said.title

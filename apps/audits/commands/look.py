@@ -25,7 +25,7 @@ TOLD = 2  # times a lag is told in three steps, usually
 OVER = 6  # steps in a row that look usual before it is called over
 
 
-class _Judged(NamedTuple):
+class Judged(NamedTuple):
     """What a subject does now, in the unit of its finding."""
 
     look: str  # high, low, silent or ""
@@ -35,13 +35,13 @@ class _Judged(NamedTuple):
     began: Callable[[], int]  # how many steps ago what it does now began
 
 
-class _One(NamedTuple):
+class One(NamedTuple):
     who: Subject
     step: int
-    judged: _Judged | None
+    judged: Judged | None
 
 
-class _State:
+class State:
     """What is going on with each subject, while steps are judged in order."""
 
     def __init__(self, line: Line) -> None:
@@ -52,16 +52,17 @@ class _State:
         }
         self.odd: dict[tuple[str, str], int] = {}  # steps in a row
         self.calm: dict[tuple[str, str], int] = {}
+        self.ended: dict[tuple[str, str], Finding] = {}  # the last of each, of now
         self.changed: dict[int, Finding] = {}
         self.fresh = True
 
-    def see(self, one: _One, *, fresh: bool) -> None:
+    def see(self, one: One, *, fresh: bool) -> None:
         """Take a verdict on a subject at a step; one that is not fresh only counts as before."""
         who, step, judged = one
         self.fresh = fresh
         look = judged.look if judged else ""
         if who.code == "answers":  # with a type that has stopped its subscribers have, too
-            stalled = look == "silent" and not self._stopped()
+            stalled = look in ("low", "silent") and not self._stopped()
             self._follow(("stalled", who.name), stalled, step, judged)
             return
         self._follow((who.code, who.name), look == "high", step, judged)
@@ -71,7 +72,7 @@ class _State:
     def _stopped(self) -> bool:
         return any(code == "silence" and odd for (code, _), odd in self.odd.items())
 
-    def _follow(self, key: tuple[str, str], odd: bool, step: int, judged: _Judged | None) -> None:
+    def _follow(self, key: tuple[str, str], odd: bool, step: int, judged: Judged | None) -> None:
         self.odd[key] = self.odd.get(key, 0) + 1 if odd else 0
         finding = self.open.get(key)
         if not self.fresh:
@@ -87,11 +88,15 @@ class _State:
             self.calm[key] = self.calm.get(key, 0) + 1
             if self.calm[key] >= OVER:
                 finding.end = (step + 1 - OVER) * SPAN
-                self._note(finding)
-                del self.open[key]
+                self.ended[key] = self._note(self.open.pop(key))
 
-    def _begin(self, key: tuple[str, str], step: int, judged: _Judged) -> None:
+    def _begin(self, key: tuple[str, str], step: int, judged: Judged) -> None:
         start = (step + 1 - judged.began()) * SPAN
+        before = self.ended.pop(key, None) or self._ended(key)
+        if before is not None and before.end is not None and before.end >= start:
+            before.end, before.rate = None, judged.now  # it was not over after all
+            self.open[key] = self._note(before)
+            return
         self.open[key] = self._note(
             Finding(
                 timeline=self.line.timeline, code=key[0], subject=key[1][:1024], start=start,
@@ -99,6 +104,10 @@ class _State:
                 noticed=(step + 1) * SPAN, rate=judged.now, low=judged.low, high=judged.high,
             )
         )  # fmt: skip
+
+    def _ended(self, key: tuple[str, str]) -> Finding | None:
+        known = Finding.objects.filter(timeline=self.line.timeline, code=key[0], subject=key[1])
+        return known.exclude(end=None).order_by("-start").first()
 
     def _note(self, finding: Finding) -> Finding:
         self.changed[id(finding)] = finding
@@ -130,7 +139,7 @@ def look(line: Line, *, budget: float = 2.0) -> int:
 
 def _judged(line: Line, first: int, step: int, upto: int) -> bool:
     """Judge the steps after `step` up to `upto` and write what came of it; False if others did."""
-    state = _State(line)
+    state = State(line)
     for one in _steps(line, first, max(first, step - OVER), upto):
         state.see(one, fresh=one.step > step)
     with transaction.atomic():
@@ -146,7 +155,7 @@ def _judged(line: Line, first: int, step: int, upto: int) -> bool:
     return True
 
 
-def _steps(line: Line, first: int, step: int, upto: int) -> Iterator[_One]:
+def _steps(line: Line, first: int, step: int, upto: int) -> Iterator[One]:
     start = max(first, step + 1 - BEFORE)
     counts = counted(line, start, upto)
     times = measured(line, start, upto)
@@ -158,27 +167,27 @@ def _steps(line: Line, first: int, step: int, upto: int) -> Iterator[_One]:
             hours = same_hour(line, at)
         part = slice(max(0, at - BEFORE + 1 - start), at - start + 1)
         for who in ranked:
-            yield _One(who, at, _counts(who, counts[who][part], hours.get(who, ())))
+            yield One(who, at, _counts(who, counts[who][part], hours.get(who, ())))
         for who, sums in times.items():
-            yield _One(who, at, _level(who, sums[part]))
+            yield One(who, at, _level(who, sums[part]))
 
 
-def _counts(who: Subject, steps: list[int], hours: Sequence[float]) -> _Judged | None:
+def _counts(who: Subject, steps: list[int], hours: Sequence[float]) -> Judged | None:
     if who.code != "failures":
         steps = _since_first(steps)
     it = judge(steps, hours=hours, rises_only=who.code == "failures")
     if it is None:
         return None
-    return _Judged(it.look, it.rate, it.usual.low, it.usual.high, partial(began, steps, it))
+    return Judged(it.look, it.rate, it.usual.low, it.usual.high, partial(began, steps, it))
 
 
-def _level(who: Subject, steps: list[Sum]) -> _Judged | None:
+def _level(who: Subject, steps: list[Sum]) -> Judged | None:
     """Judge how long something takes, or how far somebody is behind, which is told once a step."""
     it = levels.judge(steps, enough=TOLD if who.code == "lag" else levels.ENOUGH)
     if it is None:
         return None
     now, low, high = (unscaled(who.code, v) for v in (it.now, it.usual.low, it.usual.high))
-    return _Judged(it.look, now, low, high, partial(levels.began, steps, it))
+    return Judged(it.look, now, low, high, partial(levels.began, steps, it))
 
 
 def _since_first(steps: list[int]) -> list[int]:

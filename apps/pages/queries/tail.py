@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from html import escape
 
 import msgspec
@@ -14,6 +15,7 @@ from apps.eventlog.places import Line
 from apps.eventlog.queries import log, ticks
 from apps.eventlog.queries.search import search
 from apps.eventlog.query import parse
+from apps.eventlog.terms import Query
 from apps.live.hub import KEPT, Row
 from apps.pages import words
 from apps.pages.queries.browser import asked
@@ -43,7 +45,10 @@ def tails(line: Line, after: Mapping[str, int]) -> dict[str, list[Row]]:
           would not make quicker; where there are many, or large ones, one search for each query
     """
     least = min(after.values(), default=line.head)
-    if line.head - least > AT_ONCE or ticks.weight(line, after=least) > BYTES:
+    fresh = line.head - least
+    if fresh <= 0:
+        return {query: [] for query in after}
+    if fresh > AT_ONCE or (fresh > 1 and ticks.weight(line, after=least) > BYTES):
         return {query: tail(line, query, after=at) for query, at in after.items()}
     events = log.read(line, after=least, limit=AT_ONCE)
     rows: dict[int, Row] = {}
@@ -55,7 +60,7 @@ def _held(
     line: Line, query: str, after: int, events: Iterable[Recorded], rows: dict[int, Row], draw: Draw
 ) -> list[Row]:
     """Return the rows of those events a query holds for; each is drawn once and kept in `rows`."""
-    parsed = parse(_effective(query))
+    parsed = _parsed(query)
     if any(term.field.sort == "handled" for term in parsed.terms):  # of deliveries yet to come
         return tail(line, query, after=after)
     holds = matcher(parsed, as_of=line.log_time)
@@ -64,6 +69,11 @@ def _held(
         if event.position not in rows:
             rows[event.position] = draw(event)
     return [rows[event.position] for event in found]
+
+
+@lru_cache(maxsize=512)
+def _parsed(query: str) -> Query:
+    return parse(_effective(query))
 
 
 def _effective(query: str) -> str:
