@@ -13,8 +13,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from bench.harness import ROOT, Bench, Section, clean_environment, interleaved, limit, ratio
-from bench.sockets import WANTED, memory
+from bench.harness import (
+    ROOT,
+    Bench,
+    Section,
+    clean_environment,
+    interleaved,
+    limit,
+    ratio,
+    say,
+)
+from bench.sockets import WANTED, memory, processor
+from bench.watching import watched
+from tests import services
 from tests.running import Evdebug, System
 from tests.services import free_port, listens, wait_until
 
@@ -32,7 +43,8 @@ def run(bench: Bench) -> Section:
         "every 200 ms; beside them a Channels consumer with a group send of 2 kB in memory, under "
         "the same server. The clients are in a process of their own and share the two cores; they "
         "answer every sixteenth frame on both sides, as the pages do. Our side also stores the "
-        "events; its time includes that.",
+        "events: of both sides what the process uses without a socket is taken off a message's "
+        "time, and the whole of it is beside it.",
     )
     folder = bench.folder / "live"
     settings = {"EVDEBUG_USER_SOCKETS": "10000"}
@@ -42,6 +54,7 @@ def run(bench: Bench) -> Section:
         _idle(section, system, idle)
         _never(bench, section, system)
         _viewer(bench, section, system)
+        _page(bench, section, system)
     return section
 
 
@@ -50,29 +63,45 @@ def _cost(
 ) -> None:
     seconds = bench.scaled(10, 2)
     delays: list[float] = []
+    whole: tuple[list[float], list[float]] = [], []
 
     def ours() -> float:
         with _events(system):
+            alone = _alone(_pid(system), seconds)
             told = _sockets(
                 system, f"/ws/{system.slug}/live?after=0&tail=", many, seconds, answers=1
             )
         delays.append(float(told["p99"]))
-        return _per_message(told)
+        whole[0].append(_per_message(told))
+        return _per_message(told, alone)
 
     def theirs() -> float:
+        alone = _alone(usual[1], seconds)
         told = _client(
             port=usual[0], pid=usual[1], path="/", key="", many=many, seconds=seconds, answers=1
         )
-        return _per_message(told)
+        whole[1].append(_per_message(told))
+        return _per_message(told, alone)
 
     what = f"processor time a message, {many} sockets"
     costs = interleaved(bench.rounds, ours, theirs)
-    section.rows.append(ratio(what, *costs, unit="µs", at_most=COST_GOAL))
+    section.rows += [
+        ratio(what, *costs, unit="µs", at_most=COST_GOAL),
+        ratio("the whole process, a message", *whole, unit="µs"),
+    ]
     section.rows.append(limit("from event to socket, p99", max(delays), unit="ms", at_most=150))
 
 
-def _per_message(told: dict[str, Any]) -> float:
-    return 1e6 * float(told["seconds"]) / max(1, int(told["messages"]))
+def _per_message(told: dict[str, Any], alone: float = 0) -> float:
+    return 1e6 * (float(told["seconds"]) - alone) / max(1, int(told["messages"]))
+
+
+def _alone(pid: int, seconds: float) -> float:
+    """Return the processor time a process uses in so many seconds while nobody is connected."""
+    time.sleep(1)
+    before = processor(pid)
+    time.sleep(seconds)
+    return processor(pid) - before
 
 
 def _idle(section: Section, system: System, many: int) -> None:
@@ -120,6 +149,27 @@ def _viewer(bench: Bench, section: Section, system: System) -> None:
     section.rows.append(
         limit("from event to socket at 5 000 events/s, p95", max(seen), unit="ms", at_most=500)
     )
+
+
+def _page(bench: Bench, section: Section, system: System) -> None:
+    """A browser on the page while 5 000 events a second go in."""
+    seconds = bench.scaled(120, 4)
+    storing = threading.Thread(target=_stored, args=(system, 10 * (seconds + 6)))
+    storing.start()
+    try:
+        found = watched(system, seconds)
+    except services.Missing as missing:
+        say(f"  without a browser: {missing}")
+        return
+    finally:
+        storing.join()
+    half = f"in the second of two halves of {seconds / 2:g} s at 5 000 events/s"
+    section.rows += [
+        limit("main thread of a browser, busy at 5 000 events/s", 100 * found.busy, unit="%",
+              at_most=30),
+        limit(f"the page grows {half}", max(0, found.page) / MB, unit="MB", at_most=5),
+        limit(f"the server grows {half}", max(0, found.server) / MB, unit="MB", at_most=20),
+    ]  # fmt: skip
 
 
 def _stored(system: System, batches: int, wait: float = 0) -> float:

@@ -81,7 +81,7 @@ def _keep() -> None:
         if connection.close_at is not None and connection.close_at <= now:
             connection.close_at = now + KEEP_S
             if connection.vendor == "sqlite":  # or each thread would come to hold 64 MB of the log
-                connection.cursor().execute("PRAGMA cache_size=-2048")
+                connection.cursor().execute("PRAGMA cache_size=-1000")
 
 
 def claim(headers: Iterable[tuple[bytes, bytes]], *, scheme: str, ip: str) -> Claim:
