@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -113,31 +113,106 @@ def test_a_viewer_looks_but_keeps_nothing(shop: Log, viewer: Client) -> None:
     assert not Watch.objects.exists()
 
 
-def test_changed_code_is_seen_at_the_next_look(
-    shop: Log, client: Client, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+Write = Callable[[str], None]
+
+
+@pytest.fixture
+def write(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
+    """Write the module that EVDEBUG_CODE names."""
     name = f"subject_{os.urandom(4).hex()}"
     monkeypatch.chdir(tmp_path)
     settings.CODE = (name,)
-    text = (
-        "from evdebug.sdk import reducer\n"
-        '@reducer("mine", streams="a")\ndef mine(state, event):\n    return {"got": "first"}\n'
-    )
-    (tmp_path / f"{name}.py").write_text(text)
+
+    def module(text: str) -> None:
+        (tmp_path / f"{name}.py").write_text(f"from evdebug.sdk import reducer\n{text}")
+
+    yield module
+    for child in sources._runners.values():
+        child.close()
+    sources._runners.clear()
+
+
+def test_changed_code_is_seen_at_the_next_look(shop: Log, client: Client, write: Write) -> None:
+    text = '@reducer("mine", streams="a")\ndef mine(state, event):\n    return {"got": "first"}\n'
+    write(text)
     shop.append(envelope(stream="a", data={"n": 1}))
     asked = {"stream": "a", "projection": "mine"}
-    try:
-        assert b"first" in part(client, "entity", **asked).content
-        (tmp_path / f"{name}.py").write_text(text.replace("first", "another"))
-        assert b"another" in part(client, "entity", **asked).content
-        (tmp_path / f"{name}.py").write_text("def (")
-        broken = part(client, "entity", **asked)
-        assert broken.status_code == 200
-        assert b"SyntaxError" in broken.content
-    finally:
-        for child in sources._runners.values():
-            child.close()
-        sources._runners.clear()
+    assert b"first" in part(client, "entity", **asked).content
+    write(text.replace("first", "another"))
+    assert b"another" in part(client, "entity", **asked).content
+    write("def (")
+    broken = part(client, "entity", **asked)
+    assert broken.status_code == 200
+    assert b"SyntaxError" in broken.content
+
+
+MODELS = """
+@reducer("totals", key=None)
+def totals(state, event):
+    return {"all": (state or {"all": 0})["all"] + 1}
+
+@reducer("customer", key=lambda event: event.data.get("customer"))
+def customer(state, event):
+    return {"orders": (state or {"orders": 0})["orders"] + 1, "last": event.data["n"]}
+"""
+
+
+def test_read_models_are_listed_and_opened(shop: Log, client: Client, write: Write) -> None:
+    write(MODELS)
+    for n in range(12):
+        shop.append(envelope(stream=f"order-{n}", data={"n": n, "customer": f"c/{n % 2}"}))
+    listed = part(client, "entities", stream="order-1").content.decode()
+    assert re.findall(r"state/([^?\"]+)\?projection=(\w+)", listed) == [
+        ("c/1", "customer"), ("c/0", "customer"), ("totals", "totals"),
+    ]  # fmt: skip
+    for stream, projection, seen, beside in (
+        ("totals", "totals", "9", (8, 10)), ("c/0", "customer", "5", (7, 11)),
+    ):  # fmt: skip
+        asked = {"projection": projection, "at": "9"}
+        page = client.get(address(stream), asked).content.decode()
+        assert "read model" in page
+        assert re.search(rf'class="v-n[ b]*">{seen}<', page)
+        for position in beside:
+            assert f'data-seek="{position}"' in page
+        for tab in ("diff", "compare", "raw"):
+            assert client.get(address(stream), asked | {"tab": tab}).status_code == 200
+        entities = part(client, "entities", stream=stream, **asked).content.decode()
+        assert 'aria-current="true"' in entities
+        assert 'state/order-3?at=9"' in entities
+    missing = client.get(address("c/0"), {"projection": "absent"})
+    assert missing.status_code == 404
+    early = client.get(address("c/1"), {"projection": "customer", "at": "1"}).content.decode()
+    assert "Not there yet" in early
+
+
+def test_two_moments_are_compared_by_code(shop: Log, client: Client, write: Write) -> None:
+    write(
+        '@reducer("mine", streams="a")\ndef mine(state, event):\n    return {"at": event.position}'
+    )
+    for _ in range(3):
+        shop.append(envelope(stream="a", data={"n": 1}))
+    asked = {"tab": "compare", "a": "#1", "b": "#3", "projection": "mine"}
+    page = client.get(address("a"), asked).content.decode()
+    assert "/at" in page
+    assert "+2" in page
+
+
+def test_a_long_fold_by_code_says_how_far_it_is(
+    shop: Log, client: Client, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folding, "PATIENCE_S", 0)
+    monkeypatch.setattr(folding, "AGAIN_S", 0)
+    write(MODELS + '@reducer("mine", streams="a")\ndef mine(s, e):\n    return {"n": e.data["n"]}')
+    shop.append(*[envelope(stream="a", data={"n": n}) for n in range(1000)])
+    for stream, projection, found in (("a", "mine", "999"), ("totals", "totals", "1000")):
+        asked = {"projection": projection}
+        page, told = client.get(address(stream), asked).content.decode(), []
+        while "aria-busy" in page:
+            told.append(int(re.search(r'aria-label="(\d+)% folded', page)[1]))  # type: ignore[index]
+            began = re.search(r"began=(\d+)", page)[1]  # type: ignore[index]
+            page = part(client, "entity", stream=stream, began=began, **asked).content.decode()
+        assert told == [40, 80]
+        assert found in page.replace("\u202f", "")
 
 
 def test_the_list_counts_and_puts_values_in_order(shop: Log, client: Client) -> None:

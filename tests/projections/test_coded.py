@@ -16,7 +16,7 @@ from django.test import Client
 
 from apps.access.actor import CONSOLE
 from apps.access.commands.keys import create_key
-from apps.projections.errors import BrokenCode, UnknownProjection
+from apps.projections.errors import BrokenCode, StillFolding, UnknownProjection
 from apps.projections.models import Snapshot
 from apps.projections.queries import coded, sources
 from apps.projections.queries.histories import history
@@ -221,6 +221,27 @@ def test_a_look_that_takes_too_long_goes_on_at_the_next(
     assert [found.state["n"] for found in seen] == [400, 800, 900]
     assert "look again" in seen[0].error
     assert seen[2].error == ""
+
+
+@pytest.mark.parametrize(("stream", "projection"), [("a-1", "r"), ("all", "totals")])
+def test_a_fold_may_be_told_to_stop_and_goes_on_from_there(
+    log: Log, write: Write, stream: str, projection: str
+) -> None:
+    write(GOOD.replace('"order", streams="order-*"', '"r", streams="a-*"'))
+    log.append(*[envelope(stream="a-1", type="P", data={"n": 1}) for _ in range(900)])
+    asked: list[tuple[int, int]] = []
+
+    def tell(began: int, position: int) -> bool:
+        asked.append((began, position))
+        return False
+
+    for _ in range(2):
+        with pytest.raises(StillFolding):
+            state_at(log.line, stream, projection=projection, tell=tell)
+    assert asked == [(0, 400), (400, 800)]
+    found = state_at(log.line, stream, projection=projection, tell=tell)
+    assert (found.cost.snapshot, found.cost.folded) == (800, 100)
+    assert 900 in found.state.values()
 
 
 def test_what_it_prints_goes_nowhere(log: Log, write: Write) -> None:

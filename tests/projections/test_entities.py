@@ -89,6 +89,7 @@ def test_the_counts_are_those_of_looking_at_each(
     log: Log, near: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(facts, "NEAR", near)
+    monkeypatch.setattr(facts, "READ", 0)
     chance = random.Random(7)
     alive: list[dict[str, Any]] = [{}]
     for _ in range(120):

@@ -132,10 +132,25 @@ def test_a_watch_by_code(stock: Log) -> None:
     found = seen(stock.line, kept, at=40, start=0, end=40)
     assert [(s.position, s.value) for s in found.history if s.value is not MISSING] == expected
     assert (found.value, found.error) == (worth, "")
-    with pytest.raises(BadExpression, match="one entity"):
-        add_watch(stock.line, "state.worth > 1", owner=1, stream="stock-*", projection="worth")
     with pytest.raises(UnknownProjection):
         add_watch(stock.line, "state.worth", owner=1, stream="stock-1", projection="absent")
+
+
+def test_over_a_category_by_code(stock: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "def reducer(state, event):\n    return {'worth': event.data['available'] * 10}"
+    keep_code(stock.line, "worth", code, streams="stock-*", owner=1)
+    stock.append(envelope(stream="stocking-1", data={}))  # the code does not take it
+    kept = add_watch(stock.line, "state.worth >= 0", owner=1, stream="stock*", projection="worth")
+    same_ = add_watch(stock.line, "state.available >= 0", owner=1, stream="stock-*")
+    found, merged = (seen(stock.line, each, at=41, start=5, end=41) for each in (kept, same_))
+    assert [(s.position, s.value) for s in found.history] == [
+        (s.position, s.value) for s in merged.history
+    ]
+    assert len(found.history) > 3
+    assert (found.value, sorted(found.broken_by)) == (merged.value, sorted(merged.broken_by))
+    monkeypatch.setattr(grouped, "CODED", 1)
+    with pytest.raises(BadExpression, match="code can be asked"):
+        add_watch(stock.line, "state.worth > 1", owner=1, stream="stock-*", projection="worth")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ PAGE_BYTES = 4 * 1024 * 1024  # data aimed at in one page
 PAGE_ROWS = 4000
 FIRST_ROWS = 256  # on the first page, which often is the only one
 NEAR = 10_000  # positions so near each other that the events between are looked at
+READ = 6  # events that are read as fast as one is looked up
 STREAMS = 500  # streams asked for at once
 
 
@@ -313,29 +314,37 @@ def few(line: Line, most: int) -> bool:
     return bool(count <= most)
 
 
-def endings(line: Line, *, after: int, upto: int) -> list[int]:
+def endings(line: Line, *, after: int, upto: int, streams: int) -> list[int]:
     """Return the streams whose last event between two positions may have ended them.
 
     They are those whose data is short as null is, or speaks of an operation: few of all. What
     became of them only a fold can say.
+
+    streams  how many have events there, about: it decides whether to read them all or the last
+             of each
     """
     found: list[int] = []
-    short = "length(e.data) <= 4 OR " + (
-        "instr(e.data, CAST(%s AS BLOB)) > 0" if store.sqlite() else "position(%s in e.data) > 0"
+    short = "(length(e.data) <= 4 OR " + (
+        "instr(e.data, CAST(%s AS BLOB)) > 0)" if store.sqlite() else "position(%s in e.data) > 0)"
     )
     for part in line.within(after, upto):
-        which, values = "s.system_id = %s", [line.system]
-        if part.upto - part.after <= NEAR:
-            which = (
-                "s.id IN (SELECT stream_id FROM eventlog_event WHERE place > %s AND place <= %s)"
+        ends = [part.low, part.high]
+        if part.upto - part.after <= max(NEAR, READ * streams):
+            sql = (
+                "SELECT w.id FROM (SELECT e.stream_id AS id, max(e.place) AS last"
+                " FROM eventlog_event e WHERE e.place > %s AND e.place <= %s"
+                f" AND +e.stream_id IS NOT NULL AND {short} GROUP BY e.stream_id) w"
+                " WHERE NOT EXISTS (SELECT 1 FROM eventlog_event n WHERE n.stream_id = w.id"
+                " AND n.place > w.last AND n.place <= %s)"
             )
-            values = [part.low, part.high]
-        rows = store.fetch(
-            f"SELECT s.id FROM eventlog_stream s WHERE {which} AND (SELECT {short}"
-            " FROM eventlog_event e WHERE e.stream_id = s.id AND e.place > %s AND e.place <= %s"
-            " ORDER BY e.place DESC LIMIT 1)",
-            [*values, b'"op"', part.low, part.high],
-        )
+            rows = store.fetch(sql, [*ends, b'"op"', part.high])
+        else:
+            rows = store.fetch(
+                f"SELECT s.id FROM eventlog_stream s WHERE s.system_id = %s AND (SELECT {short}"
+                " FROM eventlog_event e WHERE e.stream_id = s.id AND e.place > %s AND e.place <= %s"
+                " ORDER BY e.place DESC LIMIT 1)",
+                [line.system, b'"op"', *ends],
+            )
         found += [stream for (stream,) in rows]
     return found
 

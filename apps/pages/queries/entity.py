@@ -9,16 +9,18 @@ import msgspec
 
 from apps.eventlog.outline import Outline
 from apps.eventlog.places import Line
-from apps.eventlog.queries import facts, outlines
+from apps.eventlog.queries import outlines
 from apps.pages import blamed, strips
+from apps.pages.queries import beats
 from apps.pages.queries.services import cast
 from apps.pages.tiles import Tile
 from apps.pages.words import clock, duration, place, visible
 from apps.projections import exact
 from apps.projections.diff import Change, changes
 from apps.projections.exact import MISSING
+from apps.projections.queries.coded import Tell
 from apps.projections.queries.histories import walk
-from apps.projections.queries.states import State, Tell, state_at, stream_number
+from apps.projections.queries.states import State, state_at
 
 BACK, AHEAD = 13, 3  # columns of the history strip before and after the playhead
 PLAIN = ("version", "revision", "seq", "sequence")  # numbers that only count
@@ -64,28 +66,30 @@ class Entity:
     pointer: str
     columns: list[Column] = field(default_factory=list)
     zero: str = ""
+    model: bool = False  # across streams: it has no stream of its own
     times: tuple[str, ...] = ()  # first and last of a strip to scale, none of one by events
     ink: str = ""
 
     @property
     def version(self) -> int:
-        """How many events the stream has by now."""
-        return (self.last.revision or 0) + 1 if self.last else 0
+        """How many events the stream has by now; 0 of a read model."""
+        return (self.last.revision or 0) + 1 if self.last and not self.model else 0
 
 
 def entity(
     line: Line, stream: str, *, at: int, pointer: str = "", projection: str = "",
     scaled: bool = False, tell: Tell | None = None,
 ) -> Entity:  # fmt: skip
-    """Return an entity as of a position; UnknownStream where the line never has it.
+    """Return an entity, or a read model, as of a position.
 
+    raises   UnknownStream where the line never has it, UnknownProjection, BrokenCode
     projection  how its events become a state; merged without one
     tell     whether to go on folding; see state_at
     scaled   draw the history by time, rather than event beside event
     pointer  the JSON pointer whose history is drawn; the number that changed last without one
     """
     found = state_at(line, stream, at=at, projection=projection, marks=True, tell=tell)
-    number = stream_number(line, stream)
+    model = not beats.by_stream(line, projection)
     before = MISSING
     if found.last:
         before = state_at(line, stream, at=found.last - 1, projection=projection).state
@@ -96,6 +100,7 @@ def entity(
     last = by_position.get(found.last)
     cause = outlines.at(line, [last.cause]) if last and last.cause else []
     known = cast(line.system)
+    previous, following = beats.beside(line, found, at, model=model)
     setters = {o.position: _setter(o, known, at, last) for o in by_position.values()}
     shown = Entity(
         stream=stream,
@@ -107,11 +112,12 @@ def entity(
         cause=cause[0] if cause else None,
         changes=changes(before, found.state) if found.last else [],
         raw=raw(found.state),
-        previous=_beside(line, number, at - 1, back=1),
-        following=_beside(line, number, at, ahead=1),
+        previous=previous,
+        following=following,
+        model=model,
         pointer=pointer or _telling(found),
     )
-    _strip(line, shown, number, at, scaled)
+    _strip(line, shown, at, scaled)
     return shown
 
 
@@ -139,11 +145,6 @@ def _setter(o: Outline, known: Any, at: int, last: Outline | None) -> Setter:
     return Setter(o.position, visible(o.type), known.of(o.source), age, title)
 
 
-def _beside(line: Line, number: int, at: int, *, back: int = 0, ahead: int = 0) -> int | None:
-    rows = facts.around(line, number, at, back=back, ahead=ahead, upto=line.head)
-    return rows[0][0] if rows else None
-
-
 def _telling(found: State) -> str:
     """Return the pointer of the number whose history says most: the one that changed last."""
     if not isinstance(found.state, dict) or not isinstance(found.marks, dict):
@@ -166,31 +167,29 @@ def _short(name: str, stream: str) -> str:
     return rest if rest and name.lower().startswith(category.lower()) else name
 
 
-def _strip(line: Line, shown: Entity, number: int, at: int, scaled: bool) -> None:
-    rows = facts.around(line, number, at, back=BACK, ahead=AHEAD, upto=line.head)
-    strings = facts.lanes(line, {lane for _, lane, _ in rows})
-    rows = [row for row in rows if strings[row[1]].kind == "event"]
+def _strip(line: Line, shown: Entity, at: int, scaled: bool) -> None:
+    by = shown.state.projection
+    if shown.model:
+        rows = beats.of_model(line, shown.stream, by, at, back=BACK, ahead=AHEAD)
+    else:
+        rows = beats.of_stream(line, shown.stream, at, back=BACK, ahead=AHEAD)
     if not rows:
         return
-    values = {}
     steps = walk(
-        line, shown.stream, after=rows[0][0] - 1, upto=rows[-1][0],
-        projection=shown.state.projection,
-    )  # fmt: skip
-    for step in steps:
-        values[step.position] = exact.at(step.state, shown.pointer)
+        line, shown.stream, after=rows[0].position - 1, upto=rows[-1].position, projection=by
+    )
+    values = {step.position: exact.at(step.state, shown.pointer) for step in steps}
     drawn, shown.zero = strips.points(
-        [values.get(p, MISSING) for p, _, _ in rows],
-        [time for _, _, time in rows] if scaled else None,
+        [values.get(row.position, MISSING) for row in rows],
+        [row.time for row in rows] if scaled else None,
     )
     if scaled:
-        shown.times = clock(rows[0][2])[:8], clock(rows[-1][2])[:8]
+        shown.times = clock(rows[0].time)[:8], clock(rows[-1].time)[:8]
     known = cast(line.system)
-    shown.ink = known.of(strings[rows[0][1]].source).ink
-    for (position, lane, time), point in zip(rows, drawn, strict=True):
-        name = _short(visible(strings[lane].type), shown.stream)
-        title = f"{name} at {place(position)}, {clock(time)[:8]} UTC"
-        tile = known.of(strings[lane].source)
-        shown.columns.append(
-            Column(position, name, tile, point, position == shown.state.last, position > at, title)
-        )
+    shown.ink = known.of(rows[0].source).ink
+    for row, point in zip(rows, drawn, strict=True):
+        name = _short(visible(row.type), shown.stream)
+        title = f"{name} at {place(row.position)}, {clock(row.time)[:8]} UTC"
+        now, future = row.position == shown.state.last, row.position > at
+        tile = known.of(row.source)
+        shown.columns.append(Column(row.position, name, tile, point, now, future, title))

@@ -8,6 +8,7 @@ import msgspec
 
 from apps.eventlog.places import Line
 from apps.eventlog.queries import facts, log
+from apps.pages.queries import beats
 from apps.pages.queries.entity import visible_lines
 from apps.projections import blame, exact
 from apps.projections.exact import MISSING
@@ -60,10 +61,13 @@ def changed_beside(
         was = state_at(line, found.stream, at=at - 1, projection=found.projection, marks=True)
         before = _set_at(was, pointer)
     value, after = exact.at(found.state, pointer), None
-    ahead = facts.around(line, stream_number(line, found.stream), at, ahead=FIELD_AHEAD,
-                         upto=line.head)  # fmt: skip
-    if ahead:
-        steps = walk(line, found.stream, after=at, upto=ahead[-1][0], projection=found.projection)
+    end = min(line.head, at + FIELD_AHEAD)
+    if beats.by_stream(line, found.projection):
+        ahead = facts.around(line, stream_number(line, found.stream), at, ahead=FIELD_AHEAD,
+                             upto=line.head)  # fmt: skip
+        end = ahead[-1][0] if ahead else at
+    if end > at:
+        steps = walk(line, found.stream, after=at, upto=end, projection=found.projection)
         next(steps)
         differ = (s.position for s in steps if not exact.same(exact.at(s.state, pointer), value))
         after = next(differ, None)

@@ -8,7 +8,7 @@ from typing import Any
 from apps.eventlog.places import Line
 from apps.eventlog.queries import facts
 from apps.projections.errors import StillFolding
-from apps.projections.queries.states import Tell, stream_number
+from apps.projections.queries.coded import Tell
 
 PATIENCE_S = 0.2  # a fold that takes longer shows how far it is
 AGAIN_S = 0.6  # and again
@@ -26,11 +26,16 @@ def patient(began: int | None) -> Tell:
 
 
 def progress(line: Line, stream: str, stopped: StillFolding, *, at: int) -> dict[str, Any]:
-    """Return what the page says of a fold that was stopped."""
-    number = stream_number(line, stream)
-    folded, every = (
-        facts.revisions(line, [number], upto=position).get(number, 0)
-        for position in (stopped.position, at)
-    )
+    """Return what the page says of a fold that was stopped.
+
+    Of a stream its events are counted; of a read model, which has none, those of all.
+    """
+    folded, every = stopped.position, at
+    number = facts.number(line, stream)
+    if number is not None:
+        folded, every = (
+            facts.revisions(line, [number], upto=position).get(number, 0)
+            for position in (stopped.position, at)
+        )
     share = f"{folded / max(1, every):.0%}"
     return {"folding": stopped, "folded": folded, "all": every, "percent": share}

@@ -15,7 +15,8 @@ from apps.eventlog.errors import QueryError
 from apps.eventlog.queries import log
 from apps.pages import links
 from apps.pages.views.frame import Frame, is_part, of_system
-from apps.pages.views.states import BOUND, basics
+from apps.pages.views.listing import BOUND
+from apps.pages.views.states import basics
 from apps.pages.views.touring import note_progress
 from apps.projections.commands import searches
 from apps.projections.errors import BrokenCode, UnknownProjection, UnknownStream

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -14,15 +13,15 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.access.errors import NotAllowed
 from apps.eventlog.errors import QueryError
 from apps.eventlog.queries import log
-from apps.pages import blamed, links, strips
+from apps.pages import links, strips
 from apps.pages.nav import PAGES
 from apps.pages.queries import folding, moments
 from apps.pages.queries.bookmarks import bookmarks
 from apps.pages.queries.dock import chosen, dock
-from apps.pages.queries.entity import entity
+from apps.pages.queries.entity import Entity, entity
 from apps.pages.queries.fields import changed_beside, data_of
 from apps.pages.views.frame import Frame, is_part, of_system, whole
-from apps.pages.words import duration
+from apps.pages.views.listing import BOUND, listed
 from apps.projections.commands.watches import add_watch, remove_watch
 from apps.projections.errors import BrokenCode, StillFolding, UnknownProjection, UnknownStream
 from apps.projections.queries import entities as listing
@@ -35,7 +34,6 @@ TABS = (
     ("compare", "Compare two moments"),
     ("raw", "Raw"),
 )
-BOUND = 2000
 CARRIED = ("tab", "field", "a", "b", "what", "projection", "strip")  # parameters its links carry on
 
 
@@ -57,7 +55,7 @@ def state(request: HttpRequest, frame: Frame, stream: str) -> HttpResponse:
     context = basics(request, frame, stream)
     context |= _entity(request, frame, stream, context["tab"])
     if "folding" not in context:  # they may need the same fold, and come when it is done
-        context |= _listed(request, frame)
+        context |= listed(request, frame, stream)
         context |= _watched(frame)
     context["bookmarks"] = bookmarks(frame.line, user_id=frame.user_id)[:8]
     if frame.draw and frame.line.head:
@@ -90,7 +88,7 @@ def entities_part(request: HttpRequest, frame: Frame) -> HttpResponse:
     stream = request.GET.get("stream", "")
     if not is_part(request):
         return _whole(frame, stream)
-    context = basics(request, frame, stream) | _listed(request, frame)
+    context = basics(request, frame, stream) | listed(request, frame, stream)
     return render(request, "projections/_entities.html", context)
 
 
@@ -135,9 +133,8 @@ def watch(request: HttpRequest, frame: Frame) -> HttpResponse:
 
 def _over(stream: str, over: str, projection: str) -> dict[str, str]:
     """Return what a watch looks at: this entity, as it is shown, or all of its category."""
-    if over == "category":
-        return {"stream": f"{stream.partition('-')[0]}-*"}
-    return {"stream": stream, "projection": projection[:200]}
+    over_all = f"{stream.partition('-')[0]}-*"
+    return {"stream": over_all if over == "category" else stream, "projection": projection[:200]}
 
 
 def _whole(frame: Frame, stream: str) -> HttpResponse:
@@ -186,12 +183,11 @@ def _entity(request: HttpRequest, frame: Frame, stream: str, tab: str) -> dict[s
         raise Http404(str(error)) from error
     except StillFolding as error:
         return folding.progress(frame.line, stream, error, at=at)
-    shapes, wrong = sources.projections(frame.line)
-    fitting = [shape.name for shape in sources.fitting(frame.line, stream)] if shapes else []
+    wrong = sources.projections(frame.line)[1]
     context: dict[str, Any] = {
         "entity": found, "code_error": problem or wrong, "missing_walls": sources.missing(),
         "code_mark": sources.mark(frame.line, projection) if projection else "",
-        "projections": ["merge", *fitting],
+        "projections": _offered(frame, found),
         "earlier": sources.earlier(frame.line, projection.partition("@")[0]) if projection else [],
     }  # fmt: skip
     if pointer:
@@ -202,6 +198,13 @@ def _entity(request: HttpRequest, frame: Frame, stream: str, tab: str) -> dict[s
     if tab == "compare":
         context |= _compared(request, frame, stream)
     return context
+
+
+def _offered(frame: Frame, found: Entity) -> list[str]:
+    """Return the projections by which an entity can be seen; a read model is one itself."""
+    if found.model:
+        return [found.state.projection.partition("@")[0]]
+    return ["merge", *(shape.name for shape in sources.fitting(frame.line, found.stream))]
 
 
 def _compared(request: HttpRequest, frame: Frame, stream: str) -> dict[str, Any]:
@@ -223,48 +226,14 @@ def _compared(request: HttpRequest, frame: Frame, stream: str) -> dict[str, Any]
             found = listing.what_changed(frame.line, before=a.position, after=b.position)
             context |= {"compared": found.listed, "differ": found}
         else:
-            one = listing.compared(frame.line, stream, before=a.position, after=b.position)
+            one = listing.compared(
+                frame.line, stream, before=a.position, after=b.position,
+                projection=request.GET.get("projection", "")[:200],
+            )  # fmt: skip
             context["compared"] = [one] if one.changes else []
-    except QueryError as error:
+    except (QueryError, UnknownProjection, BrokenCode) as error:
         context["problem"] = str(error)
     return context
-
-
-def _listed(request: HttpRequest, frame: Frame) -> dict[str, Any]:
-    """Return the entities at the playhead, in groups by category."""
-    text, order = request.GET.get("f", "")[:BOUND], request.GET.get("order", "")
-    asked = listing.field_of(text)
-    key = partial(_by_value, field=asked, sign=-1 if order == "high" else 1)
-    try:
-        found = listing.entities(
-            frame.line, at=frame.at.position, text=text, by_name=order == "name",
-            key=key if order in ("low", "high") else None,
-        )  # fmt: skip
-    except QueryError as error:
-        return {"groups": [], "filter_error": str(error)}
-    times = {e.last: e for e in found.entities}
-    log_times = {o.position: o.log_time for o in log.events_at(frame.line, times)}
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for each in found.entities:
-        words, wrong = blamed.gist(each.state, asked)
-        age = (frame.at.time or 0) - log_times.get(each.last, frame.at.time or 0)
-        groups.setdefault(each.category, []).append({
-            "stream": each.stream, "words": words, "wrong": wrong,
-            "age": "now" if each.last == frame.at.position else duration(max(0, age)),
-            "address": reverse("pages:state", args=[frame.slug, each.stream]),
-        })  # fmt: skip
-    begun = None if found.complete else listing.begun(frame.line, at=frame.at.position)
-    return {
-        "groups": list(groups.items()), "complete": found.complete, "begun": begun,
-        "shown": len(found.entities), "deleted": found.deleted, "looked": found.looked,
-        "asked": asked,
-    }  # fmt: skip
-
-
-def _by_value(state: Any, *, field: str, sign: int) -> tuple[bool, Any]:
-    """Return the place of a state in an order by value: those without the number come last."""
-    amount = blamed.amount(state, field)
-    return amount is None, 0 if amount is None else sign * amount
 
 
 def _watched(frame: Frame, *, rules: bool = False) -> dict[str, Any]:

@@ -44,9 +44,8 @@ def add_watch(
 def _check(line: Line, expression: Expression, stream: str, projection: str) -> None:
     if stream.endswith("*"):
         grouped.checked(expression)
-        if projection:
-            raise BadExpression("By code a watch looks at one entity: choose this one alone.")
-        grouped.verdict(line, expression, stream.removesuffix("*"), at=line.head)
+        prefix = stream.removesuffix("*")
+        grouped.verdict(line, expression, prefix, at=line.head, projection=projection)
     elif projection:
         if expression.entities - {stream}:
             raise BadExpression("By code a watch speaks of one entity: of `state` alone.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from apps.eventlog.envelope import Recorded, Undecodable
 from apps.eventlog.places import Line
 from apps.eventlog.queries import facts, log
 from apps.projections import blame, exact, packing
+from apps.projections.errors import StillFolding
 from apps.projections.exact import MISSING
 from apps.projections.queries import snapshots, sources
 from apps.projections.queries.sources import Projection
@@ -24,6 +25,9 @@ LOOK_S = 20.0  # one look may take; what it came to is kept, and the next goes o
 EVENTS = 400_000  # events one look may fold; beyond, snapshots must be made first
 
 
+Tell = Callable[[int, int], bool]  # (where a fold began, how far it is) → whether to go on
+
+
 class CodeFold:
     """A fold of one entity by code, from the nearest snapshot to a moment.
 
@@ -32,9 +36,11 @@ class CodeFold:
     """
 
     def __init__(
-        self, line: Line, stream: str, number: int | None, upto: int, projection: Projection
-    ) -> None:
-        shape = projection.shape
+        self, line: Line, stream: str, number: int | None, upto: int, projection: Projection,
+        *, named: str = "", tell: Tell | None = None,
+    ) -> None:  # fmt: skip
+        """named  how the projection was asked for;  tell  see `state_at`: asked between batches"""
+        shape, self.named, self.tell = projection.shape, named or projection.shape.name, tell
         self.line, self.upto, self.shape, self.ask = line, upto, shape, projection.ask
         self.entity = stream if shape.by != "all" else None
         self.stream = number if shape.by == "stream" else None
@@ -69,32 +75,44 @@ class CodeFold:
         return blame.unrow(self.state, iter(self.row)) if self.raw is not None else MISSING
 
     def run(self, *, every: bool = True) -> Iterator[tuple[int, Any]]:
-        """Fold and yield (position, state) for each event; keep a snapshot per full batch.
+        """Fold and yield (position, state) for each event; keep a snapshot per BATCH of them.
 
-        every  False yields nothing and is quicker: the state at the end is what is wanted
+        every   False yields nothing and is quicker: the state at the end is what is wanted
+        raises  StillFolding when told to stop; what was folded is kept
         """
         self.every = every
         made: list[snapshots.Made] = []
         deadline = time.monotonic() + LOOK_S
-        for page in _batches(self.line, self.stream, self.shape, self.snapshot or 0, self.upto):
+        for page, reached, more in _batches(
+            self.line, self.stream, self.shape, self.snapshot or 0, self.upto
+        ):
             batch = [event for event in page if event.data is not None]
             if len(batch) < len(page):
                 erased = next(event.position for event in page if event.data is None)
                 self.note = f"#{erased}: its data was deleted; what it said is not in this state."
-            if not batch:
-                continue
-            points = self._batch(batch)
+            points = self._batch(batch) if batch else []
             yield from ((at, msgspec.json.decode(raw)) for at, raw in points)
             if self.broken is not None:
                 break
-            if len(batch) == BATCH and self.raw is not None:
-                state, marks, _ = packing.pack(self.state, self.marks)
-                made.append(snapshots.Made(self.last, state, marks, ""))
-            more = len(page) == BATCH
+            if self.folded >= BATCH * (len(made) + 1):
+                self._offer(made)
+            if more and self.tell and not self.tell(self.snapshot or 0, reached):
+                self._offer(made)
+                self._keep(made)
+                raise StillFolding(self.snapshot or 0, reached)
             if more and (self.folded > EVENTS or time.monotonic() > deadline):
                 self.note = f"Only {self.folded} events were folded, up to #{self.last}: look again"
                 self.note += " to go on from there."
+                self._offer(made)
                 break
+        self._keep(made)
+
+    def _offer(self, made: list[snapshots.Made]) -> None:
+        if self.raw is not None and self.last > (made[-1].position if made else self.snapshot or 0):
+            state, marks, _ = packing.pack(self.state, self.marks)
+            made.append(snapshots.Made(self.last, state, marks, ""))
+
+    def _keep(self, made: list[snapshots.Made]) -> None:
         if made:
             snapshots.keep(self.line, self.shape.fingerprint, self.slot, made)
 
@@ -138,23 +156,21 @@ def _slot(entity: str | None) -> int:
 
 def _batches(
     line: Line, stream: int | None, shape: Described, after: int, upto: int
-) -> Iterator[list[Recorded]]:
-    """Yield the events that feed the projection, some at a time."""
-    while after < upto:
+) -> Iterator[tuple[list[Recorded], int, bool]]:
+    """Yield (events that feed the projection, position reached, whether there may be more)."""
+    more = True
+    while more and after < upto:
         if stream is not None:
             rows = facts.recorded(line, stream, after=after, upto=upto, limit=BATCH)
         else:
             rows = log.read(line, after=after, upto=upto, limit=BATCH)
         if not rows:
             return
-        after = rows[-1].position
+        after, more = rows[-1].position, len(rows) == BATCH
         feed = [e for e in rows if e.kind in shape.kinds]
         if stream is None:
             feed = [e for e in feed if fits(shape.streams, e.stream)]
-        if feed:
-            yield feed
-        if len(rows) < BATCH:
-            return
+        yield feed, after, more
 
 
 def shown(event: Recorded) -> dict[str, Any]:

@@ -169,9 +169,14 @@ class Changed(NamedTuple):
     changes: list[Change]
 
 
-def compared(line: Line, stream: str, *, before: int, after: int) -> Changed:
-    """Return what became of one entity between two positions; `events` is not counted."""
-    a, b = (state_at(line, stream, at=moment).state for moment in (before, after))
+def compared(line: Line, stream: str, *, before: int, after: int, projection: str = "") -> Changed:
+    """Return what became of one entity between two positions; `events` is not counted.
+
+    raises  UnknownStream, UnknownProjection, BrokenCode
+    """
+    a, b = (
+        state_at(line, stream, at=moment, projection=projection).state for moment in (before, after)
+    )
     there = [value is not MISSING and value is not None for value in (a, b)]
     kind = "changed" if all(there) else "created" if there[1] else "deleted"
     return Changed(stream, kind, 0, a, b, changes(a, b))
@@ -199,7 +204,7 @@ def what_changed(line: Line, *, before: int, after: int, limit: int = DIFFS) -> 
     """
     low, high = (max(0, min(each, line.head)) for each in sorted((before, after)))
     counts = facts.counted(line, after=low, upto=high)
-    gone = _ended(line, low, high)
+    gone = _ended(line, low, high, counts.streams)
     recent = [
         (stream, last)
         for stream, last in facts.recent(line, upto=high, limit=limit, rows=LOOKED_BACK)
@@ -218,11 +223,11 @@ def what_changed(line: Line, *, before: int, after: int, limit: int = DIFFS) -> 
     return Changes(counts.streams, made, changed, deleted, listed, len(recent) < limit)
 
 
-def _ended(line: Line, low: int, high: int) -> int | None:
+def _ended(line: Line, low: int, high: int, streams: int) -> int | None:
     """Return how many entities that were there at one position are gone at a later one."""
     if not low:
         return 0
-    numbers = facts.endings(line, after=low, upto=high)
+    numbers = facts.endings(line, after=low, upto=high, streams=streams)
     if len(numbers) > ENDED:
         return None
     names = [name for name, _ in facts.names(numbers).values()]

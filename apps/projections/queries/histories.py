@@ -119,6 +119,7 @@ def history(
                 return History(found, found[-1].position)
             found.append(Entry(step.position, step.log_time, now))
             value = now
-    if not found and not exists(line, stream_number(line, stream)):
+    number = None if found else facts.number(line, stream)  # None of a read model
+    if number is not None and not exists(line, number):
         raise UnknownStream(line.slug, stream)
     return History(found, None)

@@ -96,6 +96,12 @@ def fitting(line: Line, stream: str) -> list[Described]:
     return [p for p in known if p.by == "stream" and fits(p.streams, stream)]
 
 
+def models(line: Line) -> list[Described]:
+    """Return the projections that make states across streams, by name."""
+    known = projections(line)[0]
+    return [known[name] for name in sorted(known) if known[name].by != "stream"]
+
+
 def earlier(line: Line, name: str) -> list[str]:
     """Return the fingerprints of code a projection was made by before, newest first."""
     now = projections(line)[0].get(name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -16,10 +15,10 @@ from apps.projections.diff import Change, changes
 from apps.projections.errors import StillFolding, UnknownProjection, UnknownStream
 from apps.projections.exact import MISSING
 from apps.projections.queries import coded, snapshots, sources
+from apps.projections.queries.coded import Tell
 from apps.projections.spacing import Spacing
 from evdebug.sdk.registry import fits
 
-Tell = Callable[[int, int], bool]  # (where a fold began, how far it is) → whether to go on
 MERGE = "merge"  # the projection that needs no code
 FINGERPRINT = "merge/1"
 COMPACTED = (
@@ -68,7 +67,7 @@ def state_at(
 ) -> State:  # fmt: skip
     """Return a stream's state after the events up to a position (the head without one).
 
-    tell    asked now and then, without code, whether to go on: the next fold begins further on
+    tell    asked now and then whether to go on: the next fold begins further on
     raises  UnknownStream where the timeline never has the stream, UnknownProjection;
             StillFolding when told to stop
     cost    the nearest snapshot and the events after it: about 1 ms once snapshots are there
@@ -76,7 +75,8 @@ def state_at(
     begun = time.perf_counter()
     moment = line.head if at is None else max(0, min(at, line.head))
     if projection not in ("", MERGE):
-        return _by_code(line, stream, moment, projection, marks, begun)
+        by_code = code_fold(line, stream, moment, projection, tell=tell)
+        return _by_code(by_code, stream, marks, begun)
     number = stream_number(line, stream)
     fold = Fold(line, number, moment, marks=marks, tell=tell)
     fold.run()
@@ -91,25 +91,24 @@ def state_at(
     )  # fmt: skip
 
 
-def _by_code(
-    line: Line, stream: str, moment: int, projection: str, marks: bool, begun: float
-) -> State:
-    fold = code_fold(line, stream, moment, projection)
+def _by_code(fold: coded.CodeFold, stream: str, marks: bool, begun: float) -> State:
     for _ in fold.run(every=False):
         pass
-    if not fold.last and fold.stream is not None and not exists(line, fold.stream):
-        raise UnknownStream(line.slug, stream)
+    if not fold.last and fold.stream is not None and not exists(fold.line, fold.stream):
+        raise UnknownStream(fold.line.slug, stream)
     error = fold.note
-    if fold.broken is not None and fold.broken != moment:
+    if fold.broken is not None and fold.broken != fold.upto:
         error = f"Interrupted at #{fold.broken}: {error}"
     return State(
-        stream=stream, position=moment, state=fold.state, last=fold.last, error=error,
+        stream=stream, position=fold.upto, state=fold.state, last=fold.last, error=error,
         marks=fold.marks if marks else MISSING, cost=Cost(fold.snapshot, fold.folded, _ms(begun)),
-        projection=projection, fingerprint=fold.shape.fingerprint, broken=fold.broken,
+        projection=fold.named, fingerprint=fold.shape.fingerprint, broken=fold.broken,
     )  # fmt: skip
 
 
-def code_fold(line: Line, stream: str, moment: int, projection: str) -> coded.CodeFold:
+def code_fold(
+    line: Line, stream: str, moment: int, projection: str, *, tell: Tell | None = None
+) -> coded.CodeFold:
     """Return a fold by code that has not run yet.
 
     raises  UnknownProjection, also for a stream it does not take; BrokenCode, UnknownStream
@@ -120,7 +119,7 @@ def code_fold(line: Line, stream: str, moment: int, projection: str) -> coded.Co
     if number is not None and not fits(shape.streams, stream):
         known = [MERGE, *(each.name for each in sources.fitting(line, stream))]
         raise UnknownProjection(projection, known)
-    return coded.CodeFold(line, stream, number, moment, found)
+    return coded.CodeFold(line, stream, number, moment, found, named=projection, tell=tell)
 
 
 def _ms(begun: float) -> float:

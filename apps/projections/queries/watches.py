@@ -82,23 +82,27 @@ def seen(line: Line, watch: Watch, *, at: int, start: int, end: int) -> Seen:
         by = watch.projection
         value = value_at(line, expression, stream, at, by)
         history, complete = _history(line, expression, stream, start, end, by)
-        names = _broken_by(line, expression, stream, at) if value is False else ()
+        names = _broken_by(line, expression, stream, at, by) if value is False else ()
     except UNSEEN as error:
         return Seen(watch, MISSING, [], str(error))
     return Seen(watch, value, history, complete=complete, broken_by=names)
 
 
-def _broken_by(line: Line, expression: Expression, stream: str, at: int) -> tuple[str, ...]:
+def _broken_by(
+    line: Line, expression: Expression, stream: str, at: int, projection: str
+) -> tuple[str, ...]:
     if not stream.endswith("*"):
         return ()
-    found = grouped.verdict(line, expression, stream.removesuffix("*"), at=at)
+    prefix = stream.removesuffix("*")
+    found = grouped.verdict(line, expression, prefix, at=at, projection=projection)
     return tuple(found.broken_by[:NAMED])
 
 
 def value_at(line: Line, expression: Expression, stream: str, at: int, projection: str = "") -> Any:
     """Return what an expression is at a position; over many entities whether it holds for all."""
     if stream.endswith("*"):
-        return grouped.verdict(line, expression, stream.removesuffix("*"), at=at).value
+        prefix = stream.removesuffix("*")
+        return grouped.verdict(line, expression, prefix, at=at, projection=projection).value
     if projection not in ("", MERGE):
         state = state_at(line, stream, at=at, projection=projection).state
         if state is MISSING:
@@ -141,7 +145,9 @@ def _values(
     """Yield what an expression is after each event that feeds what it speaks of."""
     if stream.endswith("*"):
         prefix = stream.removesuffix("*")
-        for then in grouped.verdicts(line, expression, prefix, after=after, upto=upto):
+        for then in grouped.verdicts(
+            line, expression, prefix, after=after, upto=upto, projection=projection
+        ):
             yield Stretch(then.position, then.log_time, then.value)
         return
     if projection in ("", MERGE):
