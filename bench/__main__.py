@@ -18,8 +18,8 @@ from bench import results
 from bench.harness import Bench, Section, say
 
 CASES = (
-    "append", "growth", "histogram", "pages", "load", "door", "events_page", "drag", "shop",
-    "traces", "projections", "taps", "live", "alarms", "sandbox",
+    "append", "growth", "histogram", "pages", "load", "door", "events_page", "drag", "stepping",
+    "shop", "traces", "projections", "taps", "live", "alarms", "sandbox",
 )  # fmt: skip
 
 

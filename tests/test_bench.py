@@ -37,7 +37,7 @@ SHORT = {"append", "histogram"}  # the others write more, or start servers and b
     [case if case in SHORT else pytest.param(case, marks=pytest.mark.slow) for case in CASES],
 )
 def test_it_works(case: str, request: pytest.FixtureRequest) -> None:
-    if case in {"drag", "events_page"}:
+    if case in {"drag", "stepping", "events_page"}:
         request.getfixturevalue("chromium")
     done = subprocess.run(
         [sys.executable, "-m", "bench", "--quick", case],

@@ -20,8 +20,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,22 @@ def outermost(paths: Sequence[str]) -> list[str]:
     return found
 
 
+_keepers: dict[int, ThreadPoolExecutor] = {}
+_making = threading.Lock()
+
+
+def _keeper() -> ThreadPoolExecutor:
+    """Return the thread of this process that starts children; a fork has its own.
+
+    The kernel ends a child with the thread that started it, and servers end theirs after each
+    request: the child would be gone by the next, or in the middle of another's.
+    """
+    with _making:
+        if os.getpid() not in _keepers:
+            _keepers[os.getpid()] = ThreadPoolExecutor(1, thread_name_prefix="children")
+        return _keepers[os.getpid()]
+
+
 class Jail:
     """One child. Not for several threads at once."""
 
@@ -107,11 +125,11 @@ class Jail:
         self._now.flush()
         fds = (child_in, child_out, self._now.fileno())
         command = [sys.executable, "-IB", str(self.script), *map(str, fds), *self.paths, "--"]
-        self._process = subprocess.Popen(
-            [*self._wrap(), *command, *self.arguments], pass_fds=fds, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT,
-            start_new_session=True, cwd="/",
-        )  # fmt: skip
+        self._process = _keeper().submit(
+            subprocess.Popen, [*self._wrap(), *command, *self.arguments], pass_fds=fds,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env=ENVIRONMENT, start_new_session=True, cwd="/",
+        ).result()  # fmt: skip
         os.close(child_in)
         os.close(child_out)
         deadline = time.monotonic() + seconds

@@ -6,6 +6,7 @@ import { drawn } from "./timeline.js";
 import "./acts.js";
 import "./facets.js";
 import "./follow.js";
+import "./missed.js";
 import "./keys.js";
 import "./query.js";
 import "./times.js";

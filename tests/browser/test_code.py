@@ -21,6 +21,18 @@ from evdebug.sdk import reducer
 def stock(state, event):
     return {**(state or {}), **event.data, "made_by": "the first code"}
 """
+SLOW = """
+import time
+
+@reducer("slow", streams="e-*")
+def slow(state, event):
+    time.sleep(0.001)
+    return {"seen": (state or {"seen": 0})["seen"] + 1}
+
+@reducer("totals", key=None)
+def totals(state, event):
+    return {"events": (state or {"events": 0})["events"] + 1}
+"""
 MANY = 2000
 
 
@@ -104,6 +116,76 @@ def test_from_the_bar_to_the_event_to_the_code(
     expect(value(page, "made_by")).to_contain_text("the first code")
     page.get_by_role("button", name="Remove the watch").click()
     expect(page.locator("#watches .wt")).to_have_count(0)
+
+
+@pytest.mark.slow
+def test_a_category_is_watched_and_leads_to_what_breaks_it(page: Page, system: str) -> None:
+    page.goto(f"/{system}/state/stock-SKU7?at=10&projection=stock")
+    page.locator("#watch-expr").fill("state.available >= 0")
+    page.locator("#watches select[name=over]").select_option("category")
+    page.locator("#watches input[name=rule]").check()
+    page.locator("#watch-expr").press("Enter")
+    watch = page.locator("#watches .wt")
+    expect(watch.locator(".tag", has_text="stock-*")).to_be_visible()
+    expect(watch.locator(".wt-v")).to_contain_text("true")
+    page.locator("#main").focus()
+    page.keyboard.press("ArrowRight")
+    expect(watch.locator(".wt-v")).to_contain_text("false")
+    expect(watch).to_contain_text("False of stock-SKU7")
+    page.set_viewport_size({"width": 768, "height": 900})
+    tag = watch.locator(".tag", has_text="stock-*").bounding_box()
+    room = watch.bounding_box()
+    assert tag
+    assert room
+    assert tag["x"] + tag["width"] <= room["x"] + room["width"]
+    assert watch.locator(".wt-x").evaluate("el => el.scrollWidth <= el.clientWidth")
+    page.get_by_role("button", name="Remove the watch").click()
+    expect(watch).to_have_count(0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_history_to_scale_leads_to_its_events(
+    new_context: Any, signed_in: Any, system: str, theme: str
+) -> None:
+    page = new_context(storage_state=signed_in, color_scheme=theme).new_page()
+    page.goto(f"/{system}/state/stock-SKU7?at=13&field=/available")
+    page.get_by_role("link", name="To scale").press("Enter")
+    dots = page.locator(".hs circle")
+    expect(dots).to_have_count(5)
+    expect(page.locator(".hs a[data-seek][aria-current=true]")).to_have_attribute("data-seek", "13")
+    page.locator(".hs a[data-seek='7']").press("Enter")
+    expect(page.locator("#jump-in")).to_have_value("#7")
+    expect(page.locator(".hs a[data-seek][aria-current=true]")).to_have_attribute("data-seek", "7")
+    expect(value(page, "available")).to_contain_text("1")
+
+
+@pytest.mark.slow
+def test_a_fold_by_code_says_how_far_it_is_and_arrives(
+    page: Page, server: Evdebug, code: Path
+) -> None:
+    code.write_text(SUBJECT + SLOW)
+    slug = f"slow-{uuid.uuid4().hex[:8]}"
+    events = [
+        {"type": "Moved", "id": f"m{n}", "source": "/s", "stream": "e-1", "data": {"n": n}}
+        for n in range(1500)
+    ]
+    status, answer = server.system(slug).send(*events)
+    assert (status, answer["stored"]) == (200, 1500)
+    page.goto(f"/{slug}/state/e-1?projection=slow")
+    expect(page.locator("#entity [role=status]")).to_contain_text(re.compile(r"of 1\s500 events"))
+    expect(value(page, "seen")).to_contain_text("1500", timeout=60_000)
+    # The read model beside it, from the list.
+    page.locator("#entities a.en", has_text="totals").click()
+    expect(page.locator("#entity h2").first).to_have_text("totals")
+    expect(value(page, "events")).to_contain_text("1500", timeout=60_000)
+    page.locator("#main").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(value(page, "events")).to_contain_text("1499")
+    page.locator("#entities a.en", has_text="e-1").click()
+    expect(page.locator("#entity h2").first).to_have_text("e-1")
+    assert "projection" not in page.url
+    code.write_text(SUBJECT)
 
 
 def test_a_reducer_is_typed_and_its_mistake_mended(

@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.running import Evdebug
 
@@ -69,11 +69,28 @@ def test_arrows_step_by_the_entitys_events(page: Page, system: str) -> None:
     expect(value(page, "available")).to_contain_text("0")
     expect(page.locator("#jump-in")).to_have_value("#10")
     page.keyboard.press("ArrowLeft")
-    expect(value(page, "available")).to_contain_text("1")
+    expect(value(page, "available").locator(".v-n")).to_have_text("1")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     expect(value(page, "available")).to_contain_text("\u22121")
     page.wait_for_url(re.compile(r"at=13\b"))
+
+
+def test_the_last_move_is_drawn_though_an_answer_is_on_its_way(page: Page, system: str) -> None:
+    opened(page, system)
+    told = "document.body.addEventListener('playhead', (e) => { window.told = e.detail.at; })"
+    page.evaluate(f"() => {{ {told} }}")
+    held: list[Route] = []
+    page.route("**/states/entity?*", held.append)
+    page.locator("#main").focus()
+    for position in (10, 7):
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_function(f"window.told === {position}")
+    assert len(held) == 1
+    page.unroute("**/states/entity?*")
+    held[0].continue_()
+    expect(value(page, "available").locator(".v-n")).to_have_text("1")
+    expect(page.locator("#jump-in")).to_have_value("#7")
 
 
 def test_clicking_a_setter_or_a_column_goes_there(page: Page, system: str) -> None:

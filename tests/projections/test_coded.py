@@ -223,6 +223,19 @@ def test_a_look_that_takes_too_long_goes_on_at_the_next(
     assert seen[2].error == ""
 
 
+def test_the_child_outlives_the_thread_that_started_it(log: Log, write: Write) -> None:
+    write(reducer("return {'n': event.position}"))
+    three(log)
+    child = sources.runner()
+    assert child
+    with ThreadPoolExecutor(1) as thread:
+        assert list(thread.submit(child.describe).result()) == ["r"]
+    pid = child._jail._process.pid  # type: ignore[union-attr]
+    time.sleep(0.2)  # in which the kernel would have ended it
+    assert state_at(log.line, "a", projection="r").state == {"n": 3}
+    assert child._jail._process.pid == pid  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(("stream", "projection"), [("a-1", "r"), ("all", "totals")])
 def test_a_fold_may_be_told_to_stop_and_goes_on_from_there(
     log: Log, write: Write, stream: str, projection: str

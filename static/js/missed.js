@@ -1,0 +1,25 @@
+// A part that is asked for again while its answer is on its way waits in htmx's queue; but the answer
+// replaces the part, and with it the queue is gone. Whoever let go of a key just then would look at an
+// old moment for good. So what a part missed is remembered here, and asked for once it is replaced.
+
+const TOLD = ["playhead", "settled", "filters", "zoom", "marks", "refold"];
+const flying = new Map();  // id of a part → the event it missed, "" for none
+
+/** Whether a part, by its hx-trigger, listens for an event told on the body. */
+export const listens = (trigger, type) => (trigger ?? "").split(",").some((each) => each.trim() === `${type} from:body`);
+
+if (globalThis.document) {
+  document.addEventListener("htmx:beforeRequest", ({ detail: { elt } }) => {
+    if (elt.id && "follow" in elt.dataset) flying.set(elt.id, "");
+  });
+  for (const type of TOLD) document.addEventListener(type, () => {
+    for (const id of flying.keys()) if (listens(document.getElementById(id)?.getAttribute("hx-trigger"), type)) flying.set(id, type);
+  }, true);  // before htmx hears of it, which may send a request at once
+  document.addEventListener("htmx:afterRequest", ({ detail: { requestConfig: { elt: { id, isConnected } } } }) => {
+    const missed = flying.get(id), part = document.getElementById(id);
+    flying.delete(id);
+    if (!missed || isConnected || !part) return;
+    const event = new CustomEvent(missed);
+    globalThis.htmx.ajax("GET", part.getAttribute("hx-get"), { source: part, target: part, swap: "outerHTML", event });
+  });
+}
