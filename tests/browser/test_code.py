@@ -173,7 +173,7 @@ def test_a_fold_by_code_says_how_far_it_is_and_arrives(
     status, answer = server.system(slug).send(*events)
     assert (status, answer["stored"]) == (200, 1500)
     page.goto(f"/{slug}/state/e-1?projection=slow")
-    expect(page.locator("#entity [role=status]")).to_contain_text(re.compile(r"of 1\s500 events"))
+    expect(page.locator("#entity [role=status]")).to_contain_text(re.compile(r"of 1\s500\sevents"))
     expect(value(page, "seen")).to_contain_text("1500", timeout=60_000)
     # The read model beside it, from the list.
     page.locator("#entities a.en", has_text="totals").click()
