@@ -19,7 +19,7 @@ if (globalThis.document) {
     const missed = flying.get(id), part = document.getElementById(id);
     flying.delete(id);
     if (!missed || isConnected || !part) return;
-    const event = new CustomEvent(missed);
-    globalThis.htmx.ajax("GET", part.getAttribute("hx-get"), { source: part, target: part, swap: "outerHTML", event });
+    const [url, swap] = ["hx-get", "hx-swap"].map((name) => part.getAttribute(name));
+    globalThis.htmx.ajax("GET", url, { source: part, target: part, swap, event: new CustomEvent(missed) });
   });
 }
