@@ -190,7 +190,8 @@ def changes(line: Line, rule: Rule, *, after: int, broken: bool, seconds: float)
             upto = then.position
             if (then.value is False) is not broken:
                 broken = not broken
-                found.append((then, _breaker(line, expression, stream, then) if broken else ""))
+                by = _breaker(line, expression, stream, then, rule.projection) if broken else ""
+                found.append((then, by))
             if time.monotonic() > deadline:
                 return Changes(found, upto)
     except UNSEEN:  # its code, or what it speaks of, is not there: the State page says so
@@ -211,7 +212,10 @@ def touched(rule: Rule, stirred: set[str] | None) -> bool:
     return not stirred.isdisjoint({rule.stream, *entities})
 
 
-def _breaker(line: Line, expression: Expression, stream: str, then: Stretch) -> str:
+def _breaker(
+    line: Line, expression: Expression, stream: str, then: Stretch, projection: str
+) -> str:
     if not stream.endswith("*"):
         return stream
-    return next(iter(_broken_by(line, expression, stream, then.position)), "")
+    names = _broken_by(line, expression, stream, then.position, projection)
+    return next(iter(names), "")
