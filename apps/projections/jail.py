@@ -132,6 +132,8 @@ class Jail:
         ).result()  # fmt: skip
         os.close(child_in)
         os.close(child_out)
+        os.set_blocking(self._in, False)
+        self._read = bytearray()
         deadline = time.monotonic() + seconds
         try:
             self.send({"readable": self.readable(), "first": self.first}, deadline)
@@ -151,12 +153,13 @@ class Jail:
     def send(self, value: Any, deadline: float) -> None:
         """Write one frame. raises  TimeoutError, Ended"""
         raw = msgspec.json.encode(value)
-        os.set_blocking(self._in, False)
         view = memoryview(LENGTH.pack(len(raw)) + raw)
         try:
             while view:
-                self._wait([], [self._in], deadline)
-                view = view[os.write(self._in, view[: 1 << 16]) :]
+                try:
+                    view = view[os.write(self._in, view[: 1 << 16]) :]
+                except BlockingIOError:  # rarely: most frames find room
+                    self._wait([], [self._in], deadline)
         except OSError as error:
             if isinstance(error, TimeoutError):
                 raise
@@ -191,14 +194,17 @@ class Jail:
         self._process = None
 
     def _exactly(self, length: int, deadline: float) -> bytes:
-        parts = bytearray()
-        while len(parts) < length:
+        """Return the next bytes. What comes with them waits for the next call."""
+        held = self._read
+        while len(held) < length:
             self._wait([self._out], [], deadline)
-            part = os.read(self._out, min(1 << 20, length - len(parts)))
+            part = os.read(self._out, max(1 << 16, min(1 << 20, length - len(held))))
             if not part:
                 raise Ended
-            parts += part
-        return bytes(parts)
+            held += part
+        found = bytes(held[:length])
+        del held[:length]
+        return found
 
     def _wait(self, reading: list[int], writing: list[int], deadline: float) -> None:
         left = deadline - time.monotonic()

@@ -132,6 +132,22 @@ class Answers:
             return Answer(None, failed=True)
         return found
 
+    def expected(self, own: Execution) -> list[tuple[str, str, Answer]]:
+        """Return (name, request as JSON, answer) for what a recorded execution asked.
+
+        They are what `take` would give now to the same calls in this order.
+        """
+        found: list[tuple[str, str, Answer]] = []
+        given: dict[Key, int] = defaultdict(int)
+        for position in own.outputs:
+            key = self.key_at.get(position)
+            queue = self._queues[key] if key else []
+            if key is None or given[key] >= len(queue):
+                continue
+            given[key] += 1
+            found.append((key[0], key[1].decode(), queue[-given[key]]))
+        return found
+
     def _nearest(self, name: str, key: Key, own: Execution | None) -> Answer | None:
         """Return the answer the same attempt got to its call, else what was last answered."""
         for position in own.outputs if own else ():

@@ -29,7 +29,7 @@ from apps.projections import fold
 from apps.projections.confine import confine
 from apps.projections.frames import Parent, paths
 from apps.sandbox import frozen, handling
-from apps.sandbox.answers import Answer
+from apps.sandbox.answers import Answer, key_of
 from apps.sandbox.outcome import Outcome, Task
 from apps.sandbox.rewriting import NotTyped, rewritten
 from evdebug.sdk.handlers import Handler, Subscription, subscriptions
@@ -53,8 +53,8 @@ def main() -> None:
     handlers, told = loaded(modules, parent.receive()["source"])
     parent.send(told)
     while (request := parent.receive()) is not None:
-        task = msgspec.convert(request, Task)
-        parent.send({"done": shown(ran(task, handlers, parent))})
+        asking = Asking(parent, msgspec.convert(request, Given))
+        asking.tell({"done": shown(ran(asking.given.task, handlers, asking))})
 
 
 def loaded(modules: list[str], source: str | None) -> tuple[Handlers, dict[str, Any]]:
@@ -147,36 +147,78 @@ def _files(before: set[str]) -> dict[str, bytes]:
     return found
 
 
-class Asking:
-    """The world as it is asked for through the pipe."""
+Calls = list[tuple[str, str, Answer]]  # name, request as JSON, answer; each is used once
 
-    def __init__(self, parent: Parent) -> None:
-        self.parent = parent
+
+class Given(msgspec.Struct):
+    """A task with what its handler is likely to ask for."""
+
+    task: Task
+    states: dict[str, str]
+    calls: Calls
+
+
+class Told(msgspec.Struct):
+    """The answer to a call, and those to the calls that may come after it."""
+
+    answer: Answer | None
+    calls: Calls
+
+
+class Asking:
+    """The world: what was given beforehand, and the rest as it is asked for through the pipe."""
+
+    def __init__(self, parent: Parent, given: Given) -> None:
+        self.parent, self.given = parent, given
         self.asked: dict[str, Any] | None = None
+        self.taken: list[int] = []  # of the calls given, since the parent was last told
+        self._give(given.calls)
+
+    def _give(self, calls: Calls) -> None:
+        self._calls, self._left = calls, list(range(len(calls)))
 
     def state(self, stream: str) -> bytes:
         """Return a stream's state as JSON."""
-        self.parent.send({"state": str(stream)})
-        return str(self.parent.receive()["state"]).encode()
+        known = self.given.states.get(stream)
+        if known is None:
+            self.tell({"state": str(stream)})
+            known = self.given.states[stream] = str(self.parent.receive()["state"])
+        return known.encode()
 
     def call(self, name: str, request: Any) -> Answer | None:
         """Return the answer of the outside, None where there is none."""
-        self.parent.send({"call": name, "request": request})
-        told = self.parent.receive()["answer"]
-        if told is None:
+        key = key_of(name, request)
+        for n in self._left:
+            known, asked, answer = self._calls[n]
+            if (known, asked.encode()) == key:
+                self._left.remove(n)
+                self.taken.append(n)
+                return answer
+        self.tell({"call": name, "request": request})
+        told = msgspec.convert(self.parent.receive(), Told)
+        self._give(told.calls)
+        if told.answer is None:
             self.asked = {"call": name, "request": request}
-            return None
-        return msgspec.convert(told, Answer)
+        return told.answer
+
+    def expected(self) -> list[tuple[str, str, Answer]]:
+        """Return nothing: what may be asked was given."""
+        return []
+
+    def tell(self, value: dict[str, Any]) -> None:
+        """Say something to the parent, with the answers that were taken by then."""
+        self.parent.send(value | {"taken": self.taken})
+        self.taken = []
 
 
-def ran(task: Task, handlers: Handlers, parent: Parent) -> Outcome:
+def ran(task: Task, handlers: Handlers, world: Asking) -> Outcome:
     """Run the handler of a task with everything frozen."""
     handler = handlers.get((task.service, task.event["type"]))
     if handler is None:
         return Outcome("failed", f"{task.service} has no handler for {task.event['type']}.")
     clock = {"at": task.clock}
     frozen.begin(lambda: clock["at"], f"{task.event['id']}/{task.service}/{task.attempt}")
-    return handling.run(handler, task, Asking(parent), moved=lambda at: clock.update(at=at))
+    return handling.run(handler, task, world, moved=lambda at: clock.update(at=at))
 
 
 def shown(outcome: Outcome) -> dict[str, Any]:

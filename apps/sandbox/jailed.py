@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 
 from apps.projections.jail import Ended, Jail
+from apps.sandbox.answers import Answer
+from apps.sandbox.guessing import Guesses
 from apps.sandbox.outcome import Outcome, Said, Task, World
 
 CHILD = Path(__file__).with_name("child.py")
@@ -51,6 +53,7 @@ class Jailed:
         self.told: Told | None = None
         self.held: dict[str, bool] = {}
         self._jail = Jail(CHILD, self.modules, paths=paths, hidden=hidden, first=first)
+        self._guesses = Guesses()
         self._lock = threading.RLock()
 
     def describe(self) -> Told:
@@ -85,26 +88,44 @@ class Jailed:
             except TimeoutError:
                 self._jail.close()
                 return Outcome("failed", f"It did not return within {self.handler_s:g} s.")
-            except (Ended, msgspec.ValidationError, KeyError, TypeError, UnicodeError):
+            except (
+                Ended, msgspec.ValidationError, KeyError, TypeError, IndexError, UnicodeError
+            ):  # fmt: skip
                 self._jail.close()
                 return Outcome(
                     "failed", "Its process ended: out of memory, of processor time, or by itself."
                 )
 
     def _ask(self, task: Task, world: World, deadline: float) -> Outcome:
-        self._jail.send(task, deadline)
+        """Hand out a task with what it is likely to ask, and answer what else it asks."""
+        guessed = self._guesses.streams(task.service, task.event)
+        states = {stream: world.state(stream).decode() for stream in guessed}
+        calls = world.expected()
+        self._jail.send({"task": task, "states": states, "calls": calls}, deadline)
         for _ in range(QUESTIONS):
             said = self._jail.receive(deadline)
+            self._take(said["taken"], calls, world)
             if "state" in said:
                 text = world.state(str(said["state"])).decode()
                 self._jail.send({"state": text}, deadline)
             elif "call" in said:
                 answer = world.call(str(said["call"]), said["request"])
-                self._jail.send({"answer": answer}, deadline)
+                calls = world.expected()
+                self._jail.send({"answer": answer, "calls": calls}, deadline)
             else:
-                return _outcome(msgspec.convert(said["done"], _Done))
+                outcome = _outcome(msgspec.convert(said["done"], _Done))
+                self._guesses.learn(task.service, task.event, outcome.read)
+                return outcome
         self._jail.close()
         return Outcome("failed", f"It asked more than {QUESTIONS} questions.")
+
+    def _take(
+        self, taken: list[int], calls: list[tuple[str, str, Answer]], world: World
+    ) -> None:  # fmt: skip
+        """Take the answers the child has used of those it was given beforehand."""
+        for n in taken:
+            name, request, _ = calls[n]
+            world.call(name, msgspec.json.decode(request))
 
     def close(self) -> None:
         """End the child. May be called twice."""

@@ -30,7 +30,7 @@ class States:
             return
         self._encoded.pop(stream, None)
         if stream in self._states:
-            self._states[stream] = _merged(self._states[stream], data)
+            self._states[stream] = merged(self._states[stream], data)
         else:
             self._waiting.setdefault(stream, []).append(data)
 
@@ -39,7 +39,7 @@ class States:
         if stream not in self._states:
             state = MISSING if stream in self._new else self._before(stream)
             for data in self._waiting.pop(stream, ()):
-                state = _merged(state, data)
+                state = merged(state, data)
             self._states[stream] = state
         return self._states[stream]
 
@@ -51,7 +51,8 @@ class States:
         return self._encoded[stream]
 
 
-def _merged(state: Any, data: bytes) -> Any:
+def merged(state: Any, data: bytes) -> Any:
+    """Return a state with an event's data merged over it; what is not JSON changes nothing."""
     try:
         return merge.apply(state, msgspec.json.decode(data))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -29,6 +29,10 @@ class Asked:
             self.asked = {"call": name, "request": request}
         return answer
 
+    def expected(self) -> list[tuple[str, str, Answer]]:
+        """Return what may be asked."""
+        return self.world.expected()
+
 
 class Local:
     """A host of the given subscriptions."""

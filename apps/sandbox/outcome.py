@@ -58,6 +58,13 @@ class World(Protocol):
         """Return the answer of the outside, None where there is none."""
         ...
 
+    def expected(self) -> list[tuple[str, str, Answer]]:
+        """Return (name, request as JSON, answer) of calls that may come.
+
+        What `call` would answer to them in this order; nothing is taken by looking.
+        """
+        ...
+
 
 class Host(Protocol):
     """Runs handlers. What they do wrong is in the Outcome; nothing is raised for it."""

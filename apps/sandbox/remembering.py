@@ -104,6 +104,10 @@ class _Listening:
         self.questions.append(("call", name, raw, _said(answer)))
         return answer
 
+    def expected(self) -> list[tuple[str, str, Answer]]:
+        """Return what may be asked; nothing after answers that are taken already."""
+        return [] if self._taken else self.world.expected()
+
 
 def _said(answer: Answer | None) -> tuple[Any, ...] | None:
     if answer is None:

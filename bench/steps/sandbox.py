@@ -97,13 +97,16 @@ def _fork(count: int) -> float:
 
 
 def _toggle() -> dict[str, Any]:
-    """Return the seconds of toggling an early edit of a history without handlers, from edit to end.
+    """Return the seconds of a history without handlers.
 
+    whole     a run of all of it
+    ours      toggling an early edit, from the recipe to the states
     baseline  the same with @redux-devtools/instrument, [] where there is no npm
     """
     from apps.eventlog.envelope import Envelope
     from apps.sandbox.edits import read
     from apps.sandbox.plan import Plan
+    from apps.sandbox.switching import Switching
     from tests.sandbox.history import Bench, recorded
 
     log = tuple(recorded(
@@ -111,16 +114,23 @@ def _toggle() -> dict[str, Any]:
                  data=json.dumps({"n": n, f"f{n % 7}": n}).encode())
         for n in range(EVENTS)
     ))  # fmt: skip
-    ours = []
-    for on in (True, False):
-        edits = read([{"op": "skip", "position": 4, "on": on}])
-        bench = Bench(log, plan=Plan(edits), services={})
+    recipes = [[{"op": "skip", "position": 4, "on": on}] for on in (True, False)]
+    whole, ends = [], []
+    for recipe in recipes:
+        bench = Bench(log, plan=Plan(read(recipe)), services={})
         begun = time.perf_counter()
         for _ in bench.engine.run():
             pass
-        bench.states("e-3")
+        ends.append(bench.states("e-3")["e-3"])
+        whole.append(time.perf_counter() - begun)
+    switching = Switching(bench.recording, bench.before)
+    ours = []
+    for recipe, end in zip(recipes, ends, strict=True):
+        begun = time.perf_counter()
+        state = switching.states(read(recipe)).get("e-3", switching.recorded("e-3"))
         ours.append(time.perf_counter() - begun)
-    return {"ours": ours, "baseline": _redux(), "events": EVENTS}
+        assert state == end
+    return {"whole": whole, "ours": ours, "baseline": _redux(), "events": EVENTS}
 
 
 def _redux() -> list[float]:

@@ -320,3 +320,21 @@ def test_states_are_compared_by_a_projection(trade: Log, debugger: Client) -> No
     assert run.status == "finished"
     assert kept_states(run) == [("order-1", [{"op": "remove", "path": "", "before": {"n": 1}}])]
     assert "States compared by" in text
+
+
+def test_states_are_told_before_a_run(trade: Log, debugger: Client) -> None:
+    fork = made(debugger, position="6")
+    assert "States would end so:" in page(debugger, fork)
+    form = f"/shop/sandboxes/{fork.pk}/recipe?timeline={fork.timeline}"
+    debugger.post(form, {"do": "switch", "index": "0"})
+    text = page(debugger, fork)
+    assert "Not run yet" not in text  # nothing is on
+    debugger.post(form, {"do": "switch", "index": "0"})
+    ahead = page(debugger, fork)
+    control(debugger, fork, fork.timeline, do="start")
+    run = done(fork)
+    text = page(debugger, fork)
+    assert "Not run yet" not in text
+    for stream, steps in kept_states(run):
+        assert f"<bdi>{stream}</bdi>" in ahead
+        assert len(steps) >= 1

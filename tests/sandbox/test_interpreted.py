@@ -58,6 +58,9 @@ class World:
     def call(self, name: str, request: Any) -> Answer | None:
         return self.answer
 
+    def expected(self) -> list[tuple[str, str, Answer]]:
+        return []
+
 
 def task(n: int, **more: Any) -> Task:
     event = {"id": "e", "type": "T", "source": "/s", "stream": "s-1", "data": {"n": n}, "time": 5}

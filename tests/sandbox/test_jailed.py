@@ -35,6 +35,9 @@ class World:
     def call(self, name: str, request: Any) -> Answer | None:
         return None if name == "silent" else Answer({"status": 200, "asked": request}, 7000, 1)
 
+    def expected(self) -> list[tuple[str, str, Answer]]:
+        return []
+
 
 def task(n: int = 1) -> Task:
     event = {

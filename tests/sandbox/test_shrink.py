@@ -162,6 +162,9 @@ class Told:
     def call(self, name: str, request: Any) -> Answer | None:
         return Answer(self.answers.pop(0)) if self.answers else None
 
+    def expected(self) -> list[tuple[str, str, Answer]]:
+        return []
+
 
 @pytest.mark.parametrize(
     ("first", "second", "ran"),

@@ -256,6 +256,11 @@ class FieldShown(NamedTuple):
 def states_shown(run: Run) -> tuple[list[FieldShown], int]:
     """Return what differs at the end by field, and how many entities do."""
     states = kept_states(run)
+    return fields_shown(states), len(states)
+
+
+def fields_shown(states: Sequence[tuple[str, list[dict[str, Any]]]]) -> list[FieldShown]:
+    """Return what differs by field, the nearest to the root first."""
     rows: list[FieldShown] = []
     for stream, steps in states[:ENTITIES]:
         steps = sorted(steps, key=_weight)
@@ -269,7 +274,7 @@ def states_shown(run: Run) -> tuple[list[FieldShown], int]:
                 stream if n == 0 else "", step["path"].strip("/") or "(all)", before, after,
                 "ok" if heals else "fail" if breaks else "", "fail" if heals else "", more,
             ))  # fmt: skip
-    return rows, len(states)
+    return rows
 
 
 def _weight(step: dict[str, Any]) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from apps.sandbox.commands import forks
 from apps.sandbox.commands.prepare import FAULTS
 from apps.sandbox.errors import BadRecipe
 from apps.sandbox.queries import code as codes
-from apps.sandbox.queries import targets
+from apps.sandbox.queries import previews, targets
 from apps.sandbox.queries.forks import Fork
 
 OPS = (
@@ -32,12 +32,16 @@ def recipe(request: HttpRequest, frame: Frame, fork: Fork) -> dict[str, Any]:
     """Return what the recipe shows."""
     line = log.line(frame.slug)
     edits = recipes.read(fork.edits)
+    last = fork.runs.order_by("-number").first()
+    is_run = last is not None and last.edits == fork.edits and not last.check_of
+    ahead = None if is_run else previews.preview(line, fork)
     told = codes.told_of()
     services = sorted({service for service, _ in told.handlers} | set(fork.code))
     services = [name for name in services if name != "*"] + ["*"] * ("*" in fork.code)
     return {
         "edits": shown.edits_shown(line, edits), "on": sum(edit.on for edit in edits), "ops": OPS,
         "services": [_service(fork, name, told.sources.get(name, "")) for name in services],
+        "ahead": None if ahead is None else shown.fields_shown(ahead),
         "projections": sorted(sources.projections(line)[0]),
         "projection": fork.options.get("projection", ""), "faults": list(FAULTS.items()),
         "code_error": told.error, "missing": fork.options.get("missing", "stop"),

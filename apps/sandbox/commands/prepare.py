@@ -57,7 +57,7 @@ class Prepared:
         self._expression: Expression | None = read_expression(text) if text else None
         self.fault = str(run.options.get("fails", "differs")) if shrinks and not text else ""
         self.condition = text or FAULTS.get(self.fault, "")
-        self._remembering: dict[bool, Remembering] = {}
+        self._remembering: dict[int, Remembering] = {}  # by the host's id
         self._plain: Hosts | None = None
         self.self_check: dict[str, Any] | None = None
         self.engine = self.make()
@@ -78,10 +78,21 @@ class Prepared:
         )  # fmt: skip
         recording, hosts = self._recording(hosts), hosts or self.hosts
         answers = self._answers(recording, plan, self._policy(bare))
+        host = self._remembered(hosts) if self._is_twofold else hosts
         return Engine(
-            recording, plan, dict.fromkeys(recording.handlers, hosts), answers, self.before,
+            recording, plan, dict.fromkeys(recording.handlers, host), answers, self.before,
             journal=journal,
         )  # fmt: skip
+
+    @property
+    def _is_twofold(self) -> bool:
+        """Whether a run without the edits comes before the one with them."""
+        edited = any(edit.get("on", True) for edit in self.run.edits)
+        return (edited or bool(self.run.check_of)) and not self.hosts.other
+
+    def _remembered(self, hosts: Hosts) -> Remembering:
+        """Return a host that does again only what would be another than before."""
+        return self._remembering.setdefault(id(hosts), Remembering(hosts))
 
     def _recording(self, hosts: Hosts | None) -> Recording:
         """Return the recording, taken apart by what other hosts handle."""
@@ -110,7 +121,7 @@ class Prepared:
         bare  with the code as it is on disk
         """
         hosts = self._plain_hosts() if bare else self.hosts
-        host = self._remembering.setdefault(bare, Remembering(hosts))
+        host = self._remembered(hosts)
         plan = Plan(
             edits, other_code=() if bare else hosts.other,
             drop_orphans=bool(self.run.options.get("drop_orphans")),
