@@ -44,3 +44,18 @@ def test_how_taps_were_in_the_past_is_not_known(viewer: Client, shop: Log, tap: 
 
 def test_where_the_log_is_younger_than_the_lines_that_is_said(viewer: Client, shop: Log) -> None:
     assert "The log begins" in text(viewer.get("/shop/live?at=1"))
+
+
+def test_who_is_behind_is_shown_with_how_far_they_were(viewer: Client, trade: Log) -> None:
+    """Payments never handled the second order, and nobody the last one."""
+    trade.add(type="OrderPlaced", source="/web", channel="orders", time=trade.read()[-1].log_time)
+    page = viewer.get(f"/shop/live?at={trade.line.head}")
+    said = " ".join(text(page).split())
+    assert "payments orders 2" in said
+    assert page.content.count(b'<td class="lg-s"><svg') == 2
+
+
+def test_any_moment_can_be_bookmarked_from_the_page(viewer: Client, shop: Log) -> None:
+    page = viewer.get("/shop/live?at=1").content.decode()
+    assert 'href="/shop/bookmarks?at=1"' in page
+    assert "recording since <b><time" in page
