@@ -69,6 +69,19 @@ def _cursor() -> Iterator[tuple[Any, Callable[[str], str]]]:
             cursor.close()
 
 
+@contextmanager
+def in_one_go() -> Iterator[None]:
+    """Send the statements of a block together, where each would be a journey to the server.
+
+    None of them may ask for rows; what goes wrong in them is raised by the end of the block.
+    """
+    if sqlite():
+        yield
+        return
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        yield
+
+
 @lru_cache(maxsize=256)
 def _qmarks(sql: str) -> str:
     """Return a statement with parameters marked as SQLite marks them."""
@@ -130,15 +143,26 @@ def add_names(table: str, system: int, names: Sequence[str]) -> dict[str, int]:
         return {row[1]: last + n for n, row in enumerate(rows, 1)}
     arrays = [list(column) for column in zip(*rows, strict=True)][1:]
     unnested = ", ".join(["unnest(%s::text[])"] * len(arrays))
-    execute(
-        f"INSERT INTO eventlog_{table} ({columns}) SELECT %s, {unnested} ON CONFLICT DO NOTHING",
+    made: dict[str, int] = dict(fetch(
+        f"INSERT INTO eventlog_{table} ({columns}) SELECT %s, {unnested} ON CONFLICT DO NOTHING"
+        " RETURNING name, id",
         [system, *arrays],
-    )
-    return names_to_ids(table, system, names)
+    ))  # fmt: skip
+    if len(made) < len(rows):  # another timeline of the system added some
+        made |= names_to_ids(table, system, [name for name in names if name not in made])
+    return made
 
 
 def names_to_ids(table: str, system: int, names: Iterable[str]) -> dict[str, int]:
     """Return the ids of those names that exist."""
+    if not sqlite():
+        # One step into the index for each. Asked for "= ANY", the planner reads all names of the
+        # system where it knows nothing of the table yet: while it is young.
+        sql = (
+            f"SELECT n.name, t.id FROM unnest(%s::text[]) n(name), LATERAL (SELECT id FROM"
+            f" eventlog_{table} WHERE system_id = %s AND name = n.name LIMIT 1) t"
+        )
+        return dict(fetch(sql, [list(names), system]))
     found: dict[str, int] = {}
     for clause, values in among(names):
         sql = f"SELECT name, id FROM eventlog_{table} WHERE system_id = %s AND name {clause}"
@@ -161,9 +185,19 @@ def last_revisions(streams: Sequence[int], low: int, high: int) -> dict[int, int
     return {stream: revision for stream, revision in rows if revision is not None}
 
 
-ADD_ROLLUP = """
-INSERT INTO eventlog_rollup (timeline, span, lane, bucket, count, failed, first)
-VALUES (%s, %s, %s, %s, %s, %s, %s)
+def add_rollups(rows: Sequence[Sequence[int]]) -> None:
+    """Add (timeline, span, lane, bucket, count, failed, first) to the sums that are there."""
+    if sqlite():
+        execute_many(f"{ADD_ROLLUP} VALUES (%s, %s, %s, %s, %s, %s, %s) {TO_ROLLUP}", rows)
+    elif rows:
+        columns = ", ".join(["unnest(%s::bigint[])"] * 7)
+        execute(
+            f"{ADD_ROLLUP} SELECT {columns} {TO_ROLLUP}", list(map(list, zip(*rows, strict=True)))
+        )
+
+
+ADD_ROLLUP = "INSERT INTO eventlog_rollup (timeline, span, lane, bucket, count, failed, first)"
+TO_ROLLUP = """
 ON CONFLICT (timeline, span, lane, bucket) DO UPDATE SET
 count = eventlog_rollup.count + excluded.count, failed = eventlog_rollup.failed + excluded.failed
 """

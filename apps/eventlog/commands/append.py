@@ -205,12 +205,13 @@ class Batch:
         """Write everything; nothing is visible before the commit."""
         if self.rows:
             store.insert_events(self.rows)
-            store.execute_many(store.ADD_ROLLUP, self._sums())
             head = self.row.head + len(self.rows)
-            store.execute(
-                "UPDATE eventlog_timeline SET head = %s, log_time = %s WHERE id = %s",
-                [head, self.log_time, self.row.timeline],
-            )
+            with store.in_one_go():
+                store.add_rollups(self._sums())
+                store.execute(
+                    "UPDATE eventlog_timeline SET head = %s, log_time = %s WHERE id = %s",
+                    [head, self.log_time, self.row.timeline],
+                )
             timeline = self.row.timeline
             # Robust: the log takes events even when those who watch it are down.
             transaction.on_commit(

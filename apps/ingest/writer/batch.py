@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 
@@ -17,6 +18,7 @@ from apps.ingest.models import Reject
 from apps.ingest.problems import Problem
 
 LOCK_MS = 30_000  # SQLite's own patience is set with its connection
+_told = threading.local()
 
 
 def write(timeline: int, jobs: Sequence[Job]) -> list[Stored]:
@@ -24,8 +26,8 @@ def write(timeline: int, jobs: Sequence[Job]) -> list[Stored]:
 
     raises  what `append` raises, and django.db errors; then nothing is stored
     """
+    _impatient()
     with transaction.atomic():
-        _impatient()
         envelopes = [e for job in jobs for e in job.envelopes]
         by_position = any(e.cause is not None for e in envelopes)
         if by_position:
@@ -101,10 +103,16 @@ def _refused(timeline: int, envelopes: Sequence[Envelope], among: Sequence[int])
 
 
 def _impatient() -> None:
-    """Have PostgreSQL give up on another writer's lock as SQLite does."""
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL lock_timeout = {LOCK_MS}")
+    """Have PostgreSQL give up on another writer's lock as SQLite does; told once a connection."""
+    if connection.vendor != "postgresql":
+        return
+    connection.ensure_connection()
+    if getattr(_told, "connection", None) is connection.connection:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = {LOCK_MS}")
+    if not connection.in_atomic_block:  # else it ends with that
+        _told.connection = connection.connection
 
 
 def _with_known_causes(
