@@ -31,6 +31,7 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setattr(queue, "current", lambda: desk)
     monkeypatch.setattr(queue, "check", lambda: None)
     monkeypatch.setattr(keys, "recall", lambda bearer, scope: GRANT)
+    monkeypatch.setattr(keys, "remembered", lambda digest, scope: GRANT)
     return desk
 
 
@@ -156,13 +157,13 @@ async def test_a_key_that_must_be_looked_up_or_is_none_is_left_alone(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = scope("/v1/events", AUTHORIZED, (b"content-type", hostile.STRUCTURED.encode()))
-    monkeypatch.setattr(keys, "recall", lambda bearer, scope: None)
+    monkeypatch.setattr(keys, "remembered", lambda digest, scope: None)
     assert straight_on(given, event()) is None
 
-    def recall(bearer: str, scope: str) -> None:
+    def remembered(digest: str, scope: str) -> None:
         raise BadKey
 
-    monkeypatch.setattr(keys, "recall", recall)
+    monkeypatch.setattr(keys, "remembered", remembered)
     assert straight_on(given, event()) is None
 
 

@@ -71,7 +71,12 @@ def recall(bearer: str, *, scope: str) -> KeyGrant | None:
     """
     if not tokens.is_key(bearer):
         raise BadKey
-    known = _remembered(tokens.digest(bearer))
+    return remembered(tokens.digest(bearer), scope=scope)
+
+
+def remembered(digest: str, *, scope: str) -> KeyGrant | None:
+    """Return what `recall` would for the key of a digest (`tokens.digest`); raises as it does."""
+    known = _remembered(digest)
     return _checked(known, scope) if known else None
 
 

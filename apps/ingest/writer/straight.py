@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from django.conf import settings
 
+from apps.access import tokens
 from apps.access.errors import AccessError
 from apps.access.queries import keys
 from apps.ingest import answers, bodies, decode, door, figures, marks, media
@@ -40,7 +41,7 @@ class Head(Protocol):
 class Plan(NamedTuple):
     """What the head of a request leaves to be done."""
 
-    bearer: str
+    key: str  # its digest
     door: door.Door
     mode: media.Mode
     headers: answers.Headers
@@ -54,7 +55,7 @@ def at_once(head: Head, body: bytes, tell: Tell) -> bool:
     if not isinstance(plan, Plan) or not 0 < len(body) <= LARGEST or marks.NAME in body:
         return False
     try:
-        grant = keys.recall(plan.bearer, scope="ingest")
+        grant = keys.remembered(plan.key, scope="ingest")
     except AccessError:
         return False
     if grant is None:
@@ -88,9 +89,9 @@ def _plan(scope: dict[str, Any]) -> Plan | None:
     except (AccessError, Refused):
         return None
     marked = said.mark or any(marks.NAME in name for name, _ in said.headers)
-    if marked or mode == "lines" or not plain:
+    if marked or mode == "lines" or not plain or not tokens.is_key(bearer):
         return None
-    return Plan(bearer, way, mode, said.headers)
+    return Plan(tokens.digest(bearer), way, mode, said.headers)
 
 
 def _stored(tell: Tell, found: decode.Decoded, outcome: Stored | Exception) -> None:
