@@ -8,14 +8,23 @@ from __future__ import annotations
 import os
 import signal
 
-_NAME, _, _LEFT = os.environ.get("EVDEBUG_FAILPOINT", "").partition(":")
-_left = int(_LEFT) if _LEFT.isdigit() else 1
+_name, _left = "", 1
+
+
+def arm(spec: str) -> None:
+    """Choose the place and the time: `name:n`, or "" for none."""
+    global _name, _left
+    _name, _, times = spec.partition(":")
+    _left = int(times) if times.isdigit() else 1
+
+
+arm(os.environ.get("EVDEBUG_FAILPOINT", ""))
 
 
 def reached(name: str) -> None:
     """Die as if the power went, if this is the place and the time."""
     global _left
-    if name == _NAME:
+    if name == _name:
         _left -= 1
         if _left <= 0:
             os.kill(os.getpid(), signal.SIGKILL)

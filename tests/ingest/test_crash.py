@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import random
+import select
 import signal
 import sqlite3
 import subprocess
@@ -19,12 +21,13 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
+from typing import Any
 
 import psycopg
 import pytest
 
 from tests.running import ROOT, Evdebug, System
-from tests.services import die_with_parent
+from tests.services import die_with_parent, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -42,32 +45,62 @@ class Doors:
 
     def __init__(self, system: System) -> None:
         self.system = system
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self, failpoint: str = "") -> None:
-        server = self.system.server
-        environment = server.environment | ({"EVDEBUG_FAILPOINT": failpoint} if failpoint else {})
-        self._process = subprocess.Popen(
+        server = system.server
+        self._maker = subprocess.Popen(
             [sys.executable, "-m", "tests.ingest.crashing", str(server.port)], cwd=ROOT,
-            env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env=server.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
             preexec_fn=die_with_parent,
         )  # fmt: skip
-        assert self._process.stdout
-        assert self._process.stdout.readline(), "it did not start"
+        self._pid = 0
+        self._code: int | None = None
+        self._asking = threading.Lock()
+
+    def start(self, failpoint: str = "") -> None:
+        assert self._maker.stdin
+        self._code = None
+        self._maker.stdin.write(failpoint.encode() + b"\n")
+        self._pid = self._told()
+        assert self._pid > 1, "it did not start"
 
     def died(self) -> bool:
-        assert self._process
-        return self._process.poll() is not None
+        """Whether it is dead. May be asked by several threads."""
+        with self._asking:
+            if self._code is None and select.select([self._maker.stdout or 0], [], [], 0)[0]:
+                self._code = self._told()
+            return self._code is not None
 
     def wait(self) -> None:
-        """Return once it is dead; subprocess.TimeoutExpired if it will not die."""
-        assert self._process
-        assert self._process.wait(30) == -signal.SIGKILL
+        """Return once it is dead of SIGKILL."""
+        wait_for(self.died, "its death")
+        assert self._code == -signal.SIGKILL
 
     def kill(self) -> None:
-        assert self._process
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
+        os.kill(self._pid, signal.SIGKILL)
+        self.wait()
+
+    def close(self) -> None:
+        """End it, and what makes it."""
+        if self._pid and not self.died():
+            self.kill()
+        self._maker.kill()
+        self._maker.communicate()
+
+    def _told(self) -> int:
+        assert self._maker.stdout
+        return int(self._maker.stdout.readline() or 0)
+
+
+class InOnePiece(HTTPConnection):
+    """Sends the head and body of a request together, as most clients do: the short way in."""
+
+    _held = b""
+
+    def send(self, data: Any) -> None:
+        if data.endswith(b"\r\n\r\n"):
+            self._held = data
+        else:
+            super().send(self._held + data)
+            self._held = b""
 
 
 @dataclass
@@ -81,7 +114,8 @@ class Worker:
 
     def work(self, system: System, stop: Callable[[], bool]) -> None:
         """Send until the server is gone, or `stop`."""
-        connection = HTTPConnection("127.0.0.1", system.server.port, timeout=30)
+        kind = InOnePiece if self.number % 2 else HTTPConnection
+        connection = kind("127.0.0.1", system.server.port, timeout=30)
         try:
             while not stop():
                 batch = self.unsure[0] if self.unsure else self._fresh()
@@ -146,8 +180,7 @@ def doors(new_server: Callable[..., Evdebug]) -> Iterator[Doors]:
     assert system.ingest_key
     doors = Doors(system)
     yield doors
-    if doors._process is not None and not doors.died():
-        doors.kill()
+    doors.close()
 
 
 def run(doors: Doors, workers: list[Worker], stop: Callable[[], bool]) -> None:
