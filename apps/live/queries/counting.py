@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from django.db import connection
+
 from apps.eventlog.places import Line
 from apps.eventlog.queries import levels, log, ticks
 from apps.eventlog.queries.lanes import Strings, lanes
@@ -53,6 +55,8 @@ _lanes: dict[int, tuple[int, dict[int, Lane]]] = {}  # lanes are never changed: 
 
 def _known(line: Line) -> dict[int, Lane]:
     found: Mapping[int, Strings] = lanes(line.system)
+    if connection.in_atomic_block:  # what is not committed may be rolled back: not remembered
+        return {n: _lane(strings) for n, strings in found.items()}
     known = _lanes.get(line.system)
     if known is None or known[0] != len(found) or known[1].keys() != found.keys():
         known = len(found), {n: _lane(strings) for n, strings in found.items()}
@@ -139,8 +143,10 @@ def hops(line: Line) -> list[str]:
     Told by the first events of the log, so the answer stays the same.
     """
     upto = min(FIRST, line.head)
-    known = _orders.get(line.timeline)
+    known = None if connection.in_atomic_block else _orders.get(line.timeline)
     if known is None or known[0] != len(_known(line)) or (known[1] < upto == FIRST):
         found = order.hops(ticks.ticks(line, after=0, upto=upto), _known(line))
-        known = _orders[line.timeline] = len(_known(line)), upto, found
+        known = len(_known(line)), upto, found
+        if not connection.in_atomic_block:
+            _orders[line.timeline] = known
     return known[2]
