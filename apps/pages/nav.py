@@ -21,6 +21,7 @@ PAGES = (
     Page("Traces", "trace", "t", "pages:traces"),
     Page("State", "state", "s", "pages:states"),
     Page("Sandboxes", "fork", "x", "pages:sandboxes"),
+    Page("Subscribers", "subs", "u", "pages:subscribers"),
     Page("Sources", "plug", "c", "pages:sources"),
     Page("Welcome", "flag", "", "pages:welcome", own=False),
 )

@@ -125,6 +125,7 @@ ROWS: list[tuple[str, str, str, tuple[int, int, int, int]]] = [
     ("GET", f"{SYSTEM}/states/find", "/shop/states/find", EMPTY_FORM),
     ("GET", f"{SYSTEM}/states/find/<int:number>", "/shop/states/find/1", NOT_THEIRS),
     ("POST", f"{SYSTEM}/states/find/<int:number>/stop", "/shop/states/find/1/stop", NOT_THEIRS),
+    ("GET", f"{SYSTEM}/subscribers", "/shop/subscribers", MEMBERS),
     ("GET", f"{SYSTEM}/sources", "/shop/sources", MEMBERS),
     ("POST", f"{SYSTEM}/sources", "/shop/sources", (302, 403, 404, 404)),
     ("POST", f"{SYSTEM}/sources/tap/<slug:name>", "/shop/sources/tap/none", (302, 403, 404, 404)),

@@ -36,13 +36,15 @@ NAMES = (
 )  # fmt: skip
 PAGES = [
     "events", "events?draw=1&event=1", "events?draw=1&event=2&view=raw", "bookmarks",
-    "events?draw=1&event=2&view=hex", "events?with=deliveries&col=a", "events/saved",
+    "subscribers", "subscribers?view=table&draw=1", "events?draw=1&event=2&view=hex",
+    "events?with=deliveries&col=a", "events/saved",
 ]  # fmt: skip
 PARTS = [
-    "dock", "events/results", "events/counts", "events/rows?before=99", "events/drawer?event=1",
+    "dock", "subscribers", "events/results", "events/counts", "events/rows?before=99",
+    "events/drawer?event=1",
     "events/drawer?event=2", "events/suggest?q=type:&caret=5", "events/suggest?q=source:&caret=7",
 ]  # fmt: skip
-ADDRESSED = ("q", "at", "col", "zoom", "event", "before", "with", "view", "go", "timeline")
+ADDRESSED = ("who", "q", "at", "col", "zoom", "event", "before", "with", "view", "go", "timeline")
 
 
 @pytest.fixture(params=EVIL, ids=range(len(EVIL)))
@@ -101,8 +103,9 @@ def test_parts_show_it_as_text(viewer: Client, evil: str) -> None:
 
 
 def test_addresses_are_text_too(viewer: Client, evil: str) -> None:
+    pages = ("events", "bookmarks", "events?draw=1", "subscribers")
     for name in ADDRESSED:
-        for path in ("/shop/events", "/shop/bookmarks", "/welcome", "/shop/events?draw=1"):
+        for path in ("/welcome", *(f"/shop/{page}" for page in pages)):
             response = viewer.get(path, {name: evil} | ({"draw": "1"} if "draw" in path else {}))
             assert response.status_code in (200, 404, 422), (name, path)
             check(response, evil)

@@ -1,0 +1,128 @@
+"""What the Subscribers page shows of who is told what, as of a moment."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from apps.eventlog.places import Line
+from apps.ingest import buses, queries
+from apps.ingest.connector import BadSettings
+from apps.pages import words
+from apps.pages.queries.services import Cast
+from apps.pages.tiles import Tile
+from apps.traces.audience import AGAIN, EXACT, LOST, Cell, Subscriber
+
+TYPES = 24  # columns of the matrix
+LOOKS = {EXACT: "ok", AGAIN: "warn", LOST: "fail", "": "off"}
+SAID = {EXACT: "exactly once", AGAIN: "at least once", LOST: "at most once", "": "not handled yet"}
+EVIDENCE = {
+    "reported": "said so itself", "acked": "acknowledged to the bus", "span": "by a span",
+    "offset": "passed by: its place on the bus went past", "inferred": "by what it led to",
+    "delivered": "given by the bus", "dead_letter": "by a dead letter", "advisory": "by the bus",
+    "task_event": "by a task event", "job": "by the jobs table",
+}  # fmt: skip
+
+
+class Square(NamedTuple):
+    """One cell of the matrix."""
+
+    cell: Cell
+    type: str
+    look: str
+    said: str
+    rate: str
+    took: str
+
+
+class Row(NamedTuple):
+    """One subscriber as the page shows it."""
+
+    of: Subscriber
+    tile: Tile
+    look: str
+    said: str
+    where: str  # buses it is seen on
+    groups: str
+    failing: str  # share of attempts that failed
+    usual: str  # handling times
+    slow: str
+    squares: list[Square | None]
+
+
+class Table(NamedTuple):
+    """All of them, with the columns of the matrix."""
+
+    rows: list[Row]
+    types: list[tuple[str, Tile]]
+    more: int  # types without a column
+    tally: list[tuple[str, str, int]]  # sign, look and number of routes
+
+
+def table(line: Line, found: Iterable[Subscriber], known: Cast, *, now: int) -> Table:
+    """Return subscribers as rows; `now` is the moment in the log's time."""
+    subscribers = list(found)
+    amount: Counter[str] = Counter()
+    for one in subscribers:
+        amount.update({name: cell.seen for name, cell in one.types.items() if name})
+    first = known_order(known)
+    types = sorted(
+        (name for name, _ in amount.most_common(TYPES)),
+        key=lambda name: (first.get(name, len(first)), name),
+    )
+    places = _taps(line)
+    rows = [_row(one, types, known, places, now) for one in subscribers]
+    tally = Counter(
+        cell.sign for one in subscribers for name, cell in one.types.items() if name and cell.sign
+    )
+    columns = [(name, known.of_type(name)) for name in types]
+    signs = [(sign, LOOKS[sign], tally[sign]) for sign in (EXACT, AGAIN, LOST) if tally[sign]]
+    return Table(rows, columns, len(amount) - len(types), signs)
+
+
+def known_order(known: Cast) -> dict[str, int]:
+    """Return the place of each type in the order of first appearance."""
+    return {name: place for place, name in enumerate(known.publishers)}
+
+
+def _taps(line: Line) -> dict[str, str]:
+    """Return what the bus of each tap is called."""
+    found = {}
+    for tap in queries.taps(line):
+        try:
+            found[tap.name] = buses.connector_class(tap.bus).title
+        except BadSettings:
+            found[tap.name] = tap.bus
+    return found
+
+
+def _row(
+    one: Subscriber, types: list[str], known: Cast, places: Mapping[str, str], now: int
+) -> Row:
+    where = Counter(places.get(tap, tap) if tap else "reports" for tap in one.taps)
+    groups = [name for name, _ in one.groups.most_common(4)]
+    usual, slow = one.all.took(0.5), one.all.took(0.99)
+    return Row(
+        one, known.of(one.name), LOOKS[one.all.sign], SAID[one.all.sign],
+        ", ".join(where), ", ".join(groups), words.percent(one.failed, one.told),
+        "" if usual is None else words.duration(usual),
+        "" if slow is None else words.duration(slow),
+        [_square(one.types.get(name), name, now) for name in types],
+    )  # fmt: skip
+
+
+def _square(cell: Cell | None, name: str, now: int) -> Square | None:
+    if cell is None:
+        return None
+    rate, took = cell.rate(now), cell.took(0.99)
+    return Square(
+        cell, name, LOOKS[cell.sign], SAID[cell.sign],
+        "" if rate is None else words.rate(rate * 1000, 1000 * words.SECOND),
+        "" if took is None else words.duration(took),
+    )  # fmt: skip
+
+
+def evidence(one: Subscriber) -> list[tuple[str, int]]:
+    """Return how deliveries are known, in words, the most frequent first."""
+    return [(EVIDENCE.get(name, name), n) for name, n in one.evidence.most_common()]

@@ -1,0 +1,109 @@
+"""The Subscribers page: who is told what, how well, as of the playhead."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from tests.conftest import Log
+from tests.factories import NOON, delivery, envelope
+from tests.pages.reading import links, read, text
+
+PAGE = "/shop/subscribers"
+TABLE = f"{PAGE}?view=table"
+PART = {"HX-Request": "true"}
+SECOND = 1_000_000
+
+
+def test_it_works(viewer: Client, trade: Log) -> None:
+    page = viewer.get(PAGE)
+    assert page.status_code == 200
+    words = text(page)
+    assert "2 subscribers" in words
+    assert "OrderPlaced" in words
+    assert not read(page).forbidden
+    table = text(viewer.get(TABLE))
+    # 52 attempts of payments, 3 of which failed; email took 50
+    assert "payments" in table
+    assert "5.7 %" in table
+    assert "0.0 %" in table
+
+
+def test_it_is_in_the_navigation(viewer: Client, trade: Log) -> None:
+    assert PAGE in links(viewer.get("/shop/events"))
+
+
+def test_one_of_them_closer(viewer: Client, trade: Log) -> None:
+    words = text(viewer.get(f"{PAGE}?who=payments"))
+    assert "Observed: at least once" in words
+    assert "1 handled again: #1" in words
+    assert "50 handled, 3 attempts failed, in all" in words
+    assert "said so itself" in words
+    assert "payments" in text(viewer.get(f"{PAGE}?who=/payments")), "one service, with a slash"
+    assert "Not told anything yet" in text(viewer.get(f"{PAGE}?who=nobody"))
+
+
+def test_it_is_as_of_the_playhead(viewer: Client, trade: Log) -> None:
+    assert "1 subscriber" in text(viewer.get(f"{PAGE}?at=2"))
+    assert "Nobody was told anything yet" in text(viewer.get(f"{PAGE}?at=1"))
+
+
+def test_nobody_yet(viewer: Client, shop: Log) -> None:
+    assert "Nobody was told anything yet" in text(viewer.get(PAGE))
+
+
+def test_only_those_with_problems(viewer: Client, trade: Log) -> None:
+    page = viewer.get(f"{TABLE}&only=problems")
+    assert links(page, href="?view=table&only=problems&who=payments")
+    assert not links(page, href="?view=table&only=problems&who=email")
+    trade_free = viewer.get(f"{PAGE}?only=problems&at=2")
+    assert "Nothing to look at" in text(trade_free)
+
+
+def test_the_part_alone(viewer: Client, trade: Log) -> None:
+    page = viewer.get(TABLE, headers=PART)
+    assert "<html" not in page.content.decode()
+    assert "payments" in text(page)
+
+
+def test_what_a_bus_says_of_a_group(viewer: Client, shop: Log) -> None:
+    """A group without a delivery, and its newest word of each partition."""
+    for n, (partition, lag) in enumerate((("0", 9), ("1", 4), ("0", 3))):
+        told = {"source": "billing", "channel": "orders", "partition": partition, "tap": "kafka"}
+        shop.append(
+            envelope(kind="progress", type="progress", data={"lag": lag}, id=f"p{n}", **told),
+            now=NOON + n * SECOND,
+        )
+    words = text(viewer.get(f"{TABLE}&who=billing"))
+    assert "7 behind" in words
+    assert "13 behind" in text(viewer.get(f"{TABLE}&who=billing&at=2"))
+
+
+def test_dead_letters_and_evidence(viewer: Client, shop: Log) -> None:
+    (event,) = shop.append(envelope(type="Paid"))
+    for outcome, attempt in (("failed", 1), ("failed", 2), ("dead_lettered", 2)):
+        told = {"attempt": attempt, "evidence": "acked", "error": "no such order"}
+        shop.append(delivery("billing", outcome, cause=event, data=told))
+    shop.append(delivery("audit", cause=event, data={"attempt": 1, "evidence": "offset"}))
+    words = text(viewer.get(f"{PAGE}?who=billing"))
+    for expected in (
+        "Observed: at most once", "1 dead-lettered", "1 of the newest were retries",
+        "acknowledged to the bus", "no such order",
+    ):  # fmt: skip
+        assert expected in words
+    assert "its place on the bus went past" in text(viewer.get(f"{PAGE}?who=audit"))
+
+
+@pytest.mark.parametrize("count", [1, 260])
+def test_one_and_many(viewer: Client, shop: Log, count: int) -> None:
+    events = shop.append(*(envelope(type=f"T{n % 40}", id=f"e{n}") for n in range(count)))
+    shop.append(*(delivery(f"s{n}", cause=p) for n, p in enumerate(events)))
+    words = text(viewer.get(PAGE))
+    assert ("1 subscriber" if count == 1 else "260 subscribers") in words
+    if count > 1:
+        assert "The 200 with the most deliveries are shown" in words
+        assert "16 more types" in words
+
+
+def test_others_see_nothing(client: Client, trade: Log) -> None:
+    assert client.get(PAGE).status_code == 302
