@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.ingest.asking import Wire, head, post
+from tests.ingest.outages import locked
 from tests.ingest.test_hostile import resident
 from tests.running import Evdebug, System
 
@@ -69,6 +70,29 @@ def test_requests_in_a_row_are_answered_in_order(system: System, wire: Wire) -> 
             received.append(json.loads(tail[:size])["received"])
             rest = tail[size:]
     assert received == [0, 1, 2, 3, 4]
+
+
+def test_a_client_that_leaves_before_its_answer_is_missed_by_nobody(new_server: Any) -> None:
+    system = new_server().system("left")
+
+    def ask(event_id: str) -> Wire:
+        body = b'{"type":"t","id":"%s"}' % event_id.encode()
+        wire = Wire(system.server)
+        wire.send(head(system.ingest_key, TYPE, f"Content-Length: {len(body)}") + body)
+        return wire
+
+    first = ask("first").answer()
+    assert first
+    assert first.json["head"] == 1
+    with locked(system.server):  # what comes now waits
+        ask("gone").close()
+        staying = [ask(f"stays-{n}") for n in range(3)]
+    for wire in staying:
+        answer = wire.answer()
+        assert answer
+        assert answer.status == 200
+    assert events(system) == 5
+    assert system.server.stop() == 0
 
 
 @pytest.mark.parametrize("step", [1, 7, 100])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evdebug import lean
-from evdebug.lean import Whole, read
+from evdebug.lean import Brief, Whole, read
 
 HEAD = b"POST /v1/events?a=b%20c HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nX-A:\t b \r\n\r\n"
 
@@ -128,3 +128,22 @@ async def test_an_application_that_fails_is_answered_for() -> None:
     request.fail()
     assert connection.sent[0].startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
     assert request.ended
+
+
+async def test_a_brief_request_is_answered_once_and_under_way_until_then() -> None:
+    connection, under_way = Connection(), set[Brief]()
+    request = Brief(connection, under_way)
+    assert under_way == {request}
+    request.tell(200, [(b"a", b"b")], b"hey")
+    request.tell(200, [], b"again")
+    assert connection.sent == [b"HTTP/1.1 200 OK\r\na: b\r\ncontent-length: 3\r\n\r\nhey"]
+    assert under_way == set()
+
+
+async def test_a_brief_request_whose_client_is_gone_is_not_answered() -> None:
+    connection, under_way = Connection(), set[Brief]()
+    request = Brief(connection, under_way)
+    request.end()
+    request.tell(200, [], b"hey")
+    assert connection.sent == []
+    assert under_way == set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from tests import services
 from tests.__main__ import Run, total
 from tests.conftest import Servers
-from tests.running import Evdebug
+from tests.running import ROOT, Evdebug
 
 
 def test_it_works(server: Evdebug) -> None:
@@ -138,6 +139,37 @@ def test_a_skip_is_a_failure_where_services_are_required(
 ) -> None:
     monkeypatch.setenv("EVDEBUG_REQUIRE_SERVICES", "1" if required else "0")
     assert run.failed is failed
+
+
+# What a machine has that has nothing: no program on PATH, nothing below /usr/lib.
+BARE = """
+import pathlib, shutil
+shutil.which = lambda *_, **__: None
+glob = pathlib.Path.glob
+pathlib.Path.glob = lambda at, what: iter(()) if str(at).startswith("/usr/lib/") else glob(at, what)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.only("sqlite")
+def test_without_any_server_it_passes_and_names_what_it_skips(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(BARE)
+    for required in "0", "1":
+        done = subprocess.run(
+            [sys.executable, "-m", "tests", "-n", "0", "tests/test_brokers.py", __file__,
+             "-k", "over_a_crash or closing_lines"],
+            cwd=ROOT, env=os.environ | {"PYTHONPATH": str(tmp_path), "DATABASE_URL": "",
+                                        "EVDEBUG_REQUIRE_SERVICES": required},
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert done.returncode == int(required), done.stdout
+        assert "There is no nats-server on PATH" in done.stdout
+        closing = done.stdout.partition("== all ==")[2]
+        assert ("yet something was skipped" in closing) == (required == "1")
+        for name in ("PostgreSQL", "Chromium"):
+            assert f"{name}: SKIPPED: There is no {name}" in closing
+        if required == "0":
+            assert closing.rstrip().splitlines()[-1].startswith("1 passed, 1 skipped in")
 
 
 def test_the_first_start_says_how_to_go_on(new_server: Servers) -> None:
