@@ -1,8 +1,8 @@
 """Copies of services outside: events are handed to them, and what they publish comes back.
 
 A copy is a host like any other: its outcomes are kept in the run's journal, so that a run that goes
-on elsewhere hands out nothing a second time but what was under way. What it cannot be reached for
-is no outcome: the run stops there, and goes on when a person says so.
+on elsewhere hands out again only what it did since the last checkpoint. What a copy cannot be
+reached for is no outcome: the run stops there, and goes on when a person says so.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+import zipfile
 from collections.abc import Iterator
 from itertools import groupby
 from urllib.request import Request, urlopen
@@ -17,17 +18,10 @@ from tests.running import Evdebug
 from tests.sandbox.history import story_lines
 
 LONG = 60_000  # ms a run may take on a busy machine
-FIX = """
-from examples.shop.services.payments import *
-from examples.shop.services import payments
-
-
-@subscriber("payments", to="OrderPlaced")
-def authorize(event, ctx):
-    if ctx.state(event.data["order"]).get("status", "placed") != "placed":
+BEGINS = "    order = event.data\n"
+FIX = """    if ctx.state(event.data["order"]).get("status", "placed") != "placed":
         ctx.skip("this order is paid")
         return
-    yield from payments.authorize(event, ctx)
 """
 
 
@@ -97,9 +91,11 @@ def test_the_bug_mended_by_hand(page: Page, system: str) -> None:
     page.get_by_label("payments handlers").select_option("changed here")
     source = page.get_by_label("Handlers of payments")
     expect(source).to_have_value(re.compile("def authorize"))
-    source.fill(FIX)
+    text = source.input_value()
+    source.fill(text.replace(BEGINS, FIX + BEGINS, 1))
     page.get_by_role("button", name="Use this code").click()
     expect(page.get_by_label("Handlers of payments")).to_have_value(re.compile("is paid"))
+    expect(page.locator(".sb-recipe")).to_contain_text("It runs in the interpreter.")
     page.get_by_role("button", name="Run", exact=True).click()
     verdict(page, "−1", "1 gone", "Unexpected changes")
     expect(page.locator(".ln-missing")).to_have_count(4)
@@ -139,3 +135,40 @@ def test_an_edit_that_cannot_be_meant_is_refused_in_words(
     page.get_by_label("Event or delivery at").fill("1")
     page.get_by_role("button", name="Add this edit").click()
     expect(page.get_by_role("alert")).to_contain_text("is not after the fork point")
+
+
+def test_what_fails_is_shrunk_and_taken_along(page: Page, system: str) -> None:
+    placed(page, system)
+    second = page.locator("#drawer .dv").filter(has_text="attempt 2")
+    second.get_by_role("button", name="What if not?").click()
+    verdict(page, "1 gone")
+    page.get_by_role("button", name="Shrink").click()
+    verdict(page, "inputs", "enough", "with 1 of 1 edits")
+    expect(page.locator(".sb-folds")).to_contain_text("OrderPlaced")
+    wrong = looked_at(page)
+    assert not wrong, "\n".join(wrong)
+    page.get_by_label("Redact").fill("hash ~email")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export").click()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert b"@" not in archive.read("run/events.ndjson")
+        assert "run/expected.json" in archive.namelist()
+
+
+def test_a_copy_outside_is_handed_nothing_before_a_dry_run(page: Page, system: str) -> None:
+    placed(page, system)
+    page.get_by_role("button", name="Sandbox from here").click()
+    page.get_by_text("Hand events to a copy outside").click()
+    page.get_by_label("Service", exact=True).last.fill("payments")
+    page.get_by_label("Address, or tap").fill("http://127.0.0.1:9/events")
+    page.get_by_role("button", name="Use the copy").click()
+    expect(page.locator("#info")).to_contain_text("runs hand events to http://127.0.0.1:9/events")
+    page.get_by_role("button", name="Dry run").click()
+    verdict(page, "Nothing was sent.")
+    expect(page.locator(".sb-folds")).to_contain_text("PaymentAuthorized")
+    wrong = looked_at(page)
+    assert not wrong, "\n".join(wrong)
+    page.get_by_role("button", name="Run again").click()
+    expect(page.get_by_role("alert")).to_contain_text("payments is not there", timeout=LONG)
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    expect(page.locator(".run-p .note")).to_contain_text("Cancelled", timeout=LONG)

@@ -247,7 +247,7 @@ def test_it_is_shrunk_and_taken_along(trade: Log, debugger: Client) -> None:
     assert (run.status, run.error) == ("finished", "")
     text = page(debugger, fork)
     assert "1 of " in text
-    assert "inputs are enough." in text
+    assert "inputs is enough." in text
     assert "Edits that are needed: Skip" in text
 
     export = f"/shop/sandboxes/{fork.pk}/export?timeline={run.timeline}"

@@ -78,7 +78,7 @@ def story(line: Line, settings: Any) -> Story:
 @pytest.mark.slow
 def test_the_story_among_everything_else(line: Line, settings: Any) -> None:
     settings.CODE = SERVICES
-    wide = Story(line, shop_log(21), BEFORE)
+    wide = Story(line, shop_log(21, rate=12.0), BEFORE)
     without_the_redelivery(wide)
     the_bug_fixed_in_the_browser(wide)
     every_delivery_twice(wide)

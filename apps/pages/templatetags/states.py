@@ -1,4 +1,4 @@
-"""Filters of the State page: values as JSON, and how far apart two numbers are."""
+"""Of states and sandboxes: values as JSON, how far apart two numbers are, where events go."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Any
 
 from django import template
 
+from apps.eventlog.places import Line
 from apps.pages.blamed import number
 from apps.pages.words import visible
 from apps.projections import exact
 from apps.projections.diff import Change
 from apps.projections.exact import MISSING
+from apps.sandbox.queries import targets
+from apps.sandbox.queries.forks import fork_of
 
 register = template.Library()
 
@@ -44,3 +47,10 @@ def difference(change: Change) -> str:
             return "changed"
         return f"{gap:+f}".replace("-", "\u2212") if -(10**18) < gap < 10**18 else "changed"
     return "changed"
+
+
+@register.simple_tag
+def sends_of(line: Line) -> list[str]:
+    """Return where runs of the sandbox a line belongs to hand events."""
+    fork = fork_of(line)
+    return [targets.place(choice) for choice in targets.of(fork.code).values()] if fork else []

@@ -69,6 +69,8 @@ def keep(run: Run, name: str) -> Run:
 
     raises  NotNow, BadRecipe
     """
+    if run.check_of in ("dry", "shrink"):
+        raise NotNow("A dry run and a reduction come to nothing that could be held to.")
     if run.status != "finished":
         raise NotNow(f"The run is {run.status}; only a finished one can be kept as a test.")
     name = "".join(c for c in name if c.isprintable()).strip()[:200]

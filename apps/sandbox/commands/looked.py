@@ -43,4 +43,4 @@ def keep(run: Run, result: dict[str, Any], begun: float) -> None:
 
 def grouped(number: int) -> str:
     """Return a number with its digits in groups of three."""
-    return f"{number:,}".replace(",", "\u202f")
+    return f"{number:,}".replace(",", " ")

@@ -177,7 +177,8 @@ def result(prepared: Prepared, found: Shrunk, entries: list[Recorded]) -> dict[s
     """Return what is kept of a reduction."""
     parts = Parts(prepared.recording)
     inputs, edits = len(parts.inputs), sum(e.get("on", True) for e in prepared.run.edits)
-    head = f"{grouped(len(found.inputs))} of {grouped(inputs)} inputs are enough."
+    verb = "is" if len(found.inputs) == 1 else "are"
+    head = f"{grouped(len(found.inputs))} of {grouped(inputs)} inputs {verb} enough."
     which = f", with {len(found.edits)} of {edits} edits" if edits else ""
     less = "It may be less: the time was over." if found.over else "Without any one it is not so."
     text = f"Then {prepared.condition}{which}. {less}"
