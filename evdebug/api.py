@@ -33,6 +33,7 @@ from apps.eventlog.errors import (
     UnknownTimeline,
 )
 from apps.eventlog.places import Line
+from apps.ingest.api import router as taps
 from apps.projections.api import router as states
 from apps.sandbox.api import router as sandboxes
 from apps.traces.api import router as traces
@@ -116,6 +117,7 @@ api.add_router("", router)
 api.add_router("", traces)
 api.add_router("", states)
 api.add_router("", sandboxes)
+api.add_router("", taps)
 
 
 def problem(status: int, code: str, detail: str, **more: Any) -> HttpResponse:

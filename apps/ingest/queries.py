@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from apps.eventlog.places import Line
+from apps.ingest import buses, shaping, vault
 from apps.ingest.commands import taps as tapping
 from apps.ingest.connector import BadSettings, Checked, TapError
 from apps.ingest.connector import Line as Found
@@ -75,3 +77,31 @@ def count_rejects(line: Line, *, most: int) -> int:
 def tap_named(line: Line, name: str) -> Tap | None:
     """Return a system's tap, None where it has none of that name."""
     return Tap.objects.filter(system=line.system, name=name).first()
+
+
+def jsonable(tap: Tap, slug: str) -> dict[str, Any]:
+    """Return a tap as programs read it; nothing secret of its settings."""
+    return {
+        "system": slug, "name": tap.name, "bus": tap.bus, "state": tap.state, "wanted": tap.wanted,
+        "received": tap.received, "stored": tap.stored, "duplicates": tap.duplicates,
+        "rejected": tap.rejected, "deliveries": tap.deliveries, "gaps": tap.gaps,
+        "rate": tap.rate, "lag": tap.lag, "said": tap.said,
+        "settings": _shown(tap),
+    }  # fmt: skip
+
+
+def _shown(tap: Tap) -> dict[str, str]:
+    try:
+        known = [*buses.connector_class(tap.bus).settings, *shaping.COMMON]
+        return vault.shown(known, tapping.settings_of(tap))
+    except BadSettings:
+        return {}
+
+
+def promise(tap: Tap) -> dict[str, str]:
+    """Return what a tap can promise; {} where its settings cannot be read."""
+    try:
+        found = tapping.connector(tap, tapping.settings_of(tap)).guarantee()
+    except BadSettings:
+        return {}
+    return {"level": found.level, "words": found.words}

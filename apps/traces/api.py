@@ -13,9 +13,12 @@ from apps.eventlog import shapes
 from apps.eventlog.errors import QueryError
 from apps.eventlog.places import Line
 from apps.eventlog.queries import log
+from apps.traces.audience import jsonable_subscriber
+from apps.traces.deliveries import service
 from apps.traces.problems import CODES
 from apps.traces.queries import lists
 from apps.traces.queries import traces as single
+from apps.traces.queries.audience import audience
 
 router = Router(tags=["traces"])
 
@@ -118,6 +121,27 @@ def trace(
     if view is None or view.tree.root is None:
         raise HttpError(404, f"There is no trace {which[:80]!r} as of #{upto}.")
     return _answer(single.jsonable_trace(view))
+
+
+@router.get("/{slug:system}/subscribers")
+def subscribers(
+    request: HttpRequest,
+    system: str = SYSTEM,
+    at: str = AT,
+    name: str = _Query("", max_length=1024, description="Only this one."),
+    timeline: int | None = TIMELINE,
+) -> Any:
+    """Return who was told anything by a moment, most deliveries first, at most 200 of `count`.
+
+    Attempts by outcome are of the whole log. `observed` (=1, ≥1, ≤1: how often an event is
+    handled), `retries`, `evidence` and `types` are of the newest deliveries of each.
+    """
+    line = _line(request)
+    found = audience(line, at=_moment(line, at), only=service(name))
+    return _answer({
+        "subscribers": [jsonable_subscriber(each) for each in found.subscribers],
+        "count": found.total,
+    })  # fmt: skip
 
 
 def _line(request: HttpRequest) -> Line:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from apps.eventlog.envelope import isoformat
 from apps.traces.deliveries import Delivery
 
 OUTCOMES = ("handled", "failed", "dead_lettered", "skipped")
@@ -152,3 +153,23 @@ def gathered(
         if d.outcome == "handled":
             made.last, made.last_at = d, each.at
     return made
+
+
+def jsonable_subscriber(one: Subscriber) -> dict[str, Any]:
+    """Return a subscriber as programs read it."""
+    return {
+        "subscriber": one.name, "observed": one.all.sign,
+        "attempts": {outcome: one.totals[outcome] for outcome in OUTCOMES},
+        "retries": one.all.retries, "lag": one.lag,
+        "lags": [
+            {"channel": lag.channel, "lag": lag.behind, "at": isoformat(lag.at)} for lag in one.lags
+        ],
+        "last_handled": {"position": one.last.position, "time": isoformat(one.last_at)}
+        if one.last and one.last_at is not None else None,
+        "taps": sorted(tap for tap in one.taps if tap), "groups": sorted(one.groups),
+        "evidence": dict(one.evidence),
+        "types": [
+            {"type": name, "observed": cell.sign, "seen": cell.seen, "p99_us": cell.took(0.99)}
+            for name, cell in sorted(one.types.items()) if name
+        ],
+    }  # fmt: skip

@@ -46,6 +46,7 @@ READERS = (401, 200, 200, 404)  # programs come there too: no sign-in page for t
 NOT_FOUND = (401, 404, 404, 404)
 MAKERS = (401, 403, 422, 404)  # for debuggers, who are told what is missing
 NOT_TO_MAKE = (302, 403, 404, 404)
+STEERERS = (401, 403, 422, 404)  # for administrators, whom no key stands for
 NO_MAKER = (401, 403, 404, 404)
 NOTHING = (404, 404, 404, 404)
 ADMINS = (302, 404, 422, 404)  # for an administrator alone: others are not told it is there
@@ -72,6 +73,13 @@ ROWS: list[tuple[str, str, str, tuple[int, int, int, int]]] = [
     ("GET", f"{API}/diff/{STREAM}", "/api/v1/shop/diff/order-1?from=0&to=1", READERS),
     ("GET", f"{API}/history/{STREAM}", "/api/v1/shop/history/order-1?field=/a", READERS),
     ("POST", f"{API}/find", "/api/v1/shop/find", (401, 422, 422, 404)),
+    ("GET", f"{API}/subscribers", "/api/v1/shop/subscribers", READERS),
+    ("GET", f"{API}/taps", "/api/v1/shop/taps", READERS),
+    ("POST", f"{API}/taps", "/api/v1/shop/taps", STEERERS),
+    ("GET", f"{API}/taps/<name>", "/api/v1/shop/taps/none", NOT_FOUND),
+    ("POST", f"{API}/taps/<name>", "/api/v1/shop/taps/none", STEERERS),
+    ("GET", f"{API}/rejects", "/api/v1/shop/rejects", READERS),
+    ("POST", f"{API}/rejects", "/api/v1/shop/rejects", STEERERS),
     ("GET", SANDBOXES, "/api/v1/shop/sandboxes", READERS),
     ("POST", SANDBOXES, "/api/v1/shop/sandboxes", MAKERS),
     ("GET", SANDBOX, "/api/v1/shop/sandboxes/999", NOT_FOUND),
@@ -79,6 +87,7 @@ ROWS: list[tuple[str, str, str, tuple[int, int, int, int]]] = [
     ("POST", f"{SANDBOX}/runs", "/api/v1/shop/sandboxes/999/runs", NO_MAKER),
     ("GET", RUN, "/api/v1/shop/sandboxes/999/runs/1", NOT_FOUND),
     ("POST", RUN, "/api/v1/shop/sandboxes/999/runs/1", NO_MAKER),
+    ("GET", f"{RUN}/export", "/api/v1/shop/sandboxes/999/runs/1/export", NO_MAKER),
     ("GET", f"{RUN}/comparison", "/api/v1/shop/sandboxes/999/runs/1/comparison", NOT_FOUND),
     ("GET", "signin", "/signin", (200, 302, 302, 302)),
     ("POST", "signin", "/signin", (422, 422, 422, 422)),
@@ -140,6 +149,7 @@ ROWS: list[tuple[str, str, str, tuple[int, int, int, int]]] = [
     ("POST", f"{SYSTEM}/sandboxes", "/shop/sandboxes", (302, 403, 422, 404)),
     ("GET", f"{SYSTEM}/sandboxes/<int:number>", "/shop/sandboxes/999", NOT_THEIRS),
     ("POST", f"{SYSTEM}/sandboxes/<int:number>/act", "/shop/sandboxes/999/act", NOT_TO_MAKE),
+    ("GET", f"{SYSTEM}/sandboxes/<int:number>/export", "/shop/sandboxes/999/export", NOT_TO_MAKE),
     ("GET", f"{SYSTEM}/sandboxes/<int:number>/part", "/shop/sandboxes/999/part", NOT_THEIRS),
     ("POST", f"{SYSTEM}/sandboxes/<int:number>/recipe", "/shop/sandboxes/999/recipe", NOT_TO_MAKE),
     ("GET", f"{SYSTEM}/bookmarks", "/shop/bookmarks", MEMBERS),
@@ -225,7 +235,15 @@ def test_a_foreign_system_looks_like_one_there_is_not(people: list[User | None])
         assert foreign.content.replace(b"shop", b"none") == unknown.content, path
 
 
-API_ROWS = [(row[0], row[2], row[3][1:3]) for row in ROWS if row[1].startswith(API)]
+STEERED = {f"{API}/taps", f"{API}/taps/<name>", f"{API}/rejects"}
+
+
+def of_keys(row: tuple[str, str, str, tuple[int, int, int, int]]) -> tuple[int, int]:
+    """Return what a reader's and a writer's key get."""
+    return (403, 403) if row[1] in STEERED and row[0] == "POST" else (row[3][1], row[3][2])
+
+
+API_ROWS = [(row[0], row[2], of_keys(row)) for row in ROWS if row[1].startswith(API)]
 
 
 def test_a_key_opens_its_own_system_to_its_own_scopes(

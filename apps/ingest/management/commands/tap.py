@@ -13,7 +13,7 @@ from apps.access.actor import CONSOLE
 from apps.eventlog.errors import EventLogError
 from apps.eventlog.places import Line
 from apps.eventlog.queries import log
-from apps.ingest import buses, queries, vault
+from apps.ingest import buses, queries
 from apps.ingest.commands import taps as commands
 from apps.ingest.connector import BadSettings
 from apps.ingest.models import Tap
@@ -71,12 +71,12 @@ class Command(BaseCommand):
         )  # fmt: skip
         promise = commands.connector(tap, settings).guarantee()
         if options["json"]:
-            self.stdout.write(json.dumps(_row(tap, line.slug)))
+            self.stdout.write(json.dumps(queries.jsonable(tap, line.slug)))
         self.stderr.write(f"Tap {tap.name} of {line.slug}. {promise.words}", str)
 
     def show(self, options: dict[str, Any]) -> None:
         lines = [log.line(options["system"])] if options["system"] else log.lines()
-        rows = [_row(tap, line.slug) for line in lines for tap in queries.taps(line)]
+        rows = [queries.jsonable(tap, line.slug) for line in lines for tap in queries.taps(line)]
         if options["json"]:
             self.stdout.write(json.dumps(rows))
             return
@@ -140,21 +140,3 @@ def _tap(options: Mapping[str, Any]) -> Tap:
 
 def _line(tap: Tap) -> Line:
     return log.line_of(tap.timeline)
-
-
-def _row(tap: Tap, slug: str) -> dict[str, Any]:
-    return {
-        "system": slug, "name": tap.name, "bus": tap.bus, "state": tap.state, "wanted": tap.wanted,
-        "received": tap.received, "stored": tap.stored, "duplicates": tap.duplicates,
-        "rejected": tap.rejected, "deliveries": tap.deliveries, "gaps": tap.gaps,
-        "rate": tap.rate, "lag": tap.lag, "said": tap.said,
-        "settings": _shown(tap),
-    }  # fmt: skip
-
-
-def _shown(tap: Tap) -> dict[str, str]:
-    try:
-        known = buses.connector_class(tap.bus).settings
-        return vault.shown(known, commands.settings_of(tap))
-    except BadSettings:
-        return {}
