@@ -292,9 +292,9 @@ def sqlite(path: Path) -> dict[str, Any]:
             "timeout": 30,
             "transaction_mode": "IMMEDIATE",
             "init_command": (
-                "PRAGMA page_size=8192;PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;"
+                "PRAGMA page_size=4096;PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;"
                 "PRAGMA cache_size=-65536;PRAGMA temp_store=MEMORY;"
-                "PRAGMA journal_size_limit=67108864;PRAGMA wal_autocheckpoint=4000"
+                "PRAGMA journal_size_limit=268435456;PRAGMA wal_autocheckpoint=32000"
             ),
         },
     }

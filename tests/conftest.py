@@ -246,9 +246,9 @@ def new_server() -> Iterator[Servers]:
     servers.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server() -> Iterator[Evdebug]:
-    """A running evdebug shared by a module's tests; make a system of your own in it."""
+    """A running evdebug shared by all tests that need nothing else; make a system of your own."""
     servers = Servers()
     try:
         started = servers()

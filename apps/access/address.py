@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 ANY = {"0.0.0.0", "::"}  # noqa: S104
+LISTENING = "listening.json"  # in the data folder: where `up` was last reached
 
 
 def is_loopback(host: str) -> bool:
@@ -32,3 +36,16 @@ def base_url(host: str, port: int, *, allowed: Sequence[str] = (), tls: bool = F
     if ":" in host and not host.startswith("["):
         host = f"[{host}]"
     return f"http://{host}" + ("" if port == 80 else f":{port}")
+
+
+def keep_listening(folder: Path, host: str, port: int) -> None:
+    """Note where `up` listens, for the commands that print links."""
+    (folder / LISTENING).write_text(json.dumps([host, port]))
+
+
+def last_listening(folder: Path) -> tuple[str, int] | None:
+    """Return the host and port `up` listened on last; None when there is no such note."""
+    with suppress(OSError, ValueError, TypeError):
+        host, port = json.loads((folder / LISTENING).read_text())
+        return str(host), int(port)
+    return None

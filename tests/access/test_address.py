@@ -1,8 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from apps.access.address import base_url, is_loopback
+from apps.access.address import (
+    LISTENING,
+    base_url,
+    is_loopback,
+    keep_listening,
+    last_listening,
+)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost"])
@@ -36,3 +44,12 @@ def test_the_address_is_one_a_browser_can_open(
     host: str, port: int, allowed: list[str], tls: bool, url: str
 ) -> None:
     assert base_url(host, port, allowed=allowed, tls=tls) == url
+
+
+def test_where_it_listened_last(tmp_path: Path) -> None:
+    assert last_listening(tmp_path) is None
+    keep_listening(tmp_path, "::1", 8123)
+    assert last_listening(tmp_path) == ("::1", 8123)
+    for torn in ("", "[", "[1]", "{}", '["h", null]'):
+        (tmp_path / LISTENING).write_text(torn)
+        assert last_listening(tmp_path) is None

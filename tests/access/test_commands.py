@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from io import StringIO
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -12,6 +14,7 @@ from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from apps.access.actor import CONSOLE
+from apps.access.address import keep_listening
 from apps.access.commands.keys import create_key
 from apps.access.commands.people import set_active
 from apps.access.errors import BadKey
@@ -141,6 +144,15 @@ def test_a_link_signs_in(anywhere: User) -> None:
     made = json.loads(run("signin", "root", "--host", "::1", "--json")[0])
     assert made["link"].startswith("http://[::1]:8000/signin/")
     assert made["user"] == "root"
+
+
+def test_a_link_leads_to_where_it_listened_last(
+    anywhere: User, settings: Any, tmp_path: Path
+) -> None:
+    settings.DATA_DIR = tmp_path
+    keep_listening(tmp_path, "127.0.0.1", 8300)
+    assert run("signin", "root")[0].startswith("http://127.0.0.1:8300/signin/")
+    assert run("signin", "root", "--port", "1")[0].startswith("http://127.0.0.1:1/signin/")
 
 
 def test_nobody_is_signed_in_by_a_link_that_cannot_be(viewer: User) -> None:

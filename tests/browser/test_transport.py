@@ -11,6 +11,7 @@ from playwright.sync_api import Page, Request, expect
 
 from tests.browser import trading
 from tests.running import Evdebug, System
+from tests.services import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +90,10 @@ def test_dragging_moves_labels_at_once_and_the_page_follows(page: Page, shop: Sy
     assert len(set(seen)) > 15
     settled(page)
     assert at(page) == shown(page) >= seen[-1]
+    # The last question is about where the hand stopped; it may still be held back for a moment.
+    wait_for(lambda: page.wait_for_timeout(50) or asked[-1] == at(page), "the last part")
+    settled(page)
     assert answered == sorted(answered)  # no answer out of order
-    assert asked[-1] == at(page)  # and the last one is where the hand stopped
     assert len(asked) <= (time.monotonic() - began) / 0.08 + 2
 
 

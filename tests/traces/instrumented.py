@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 URL = os.environ.get("AMQP_URL", "")
+EXCHANGE = "instrumented-orders"  # other tests have an `orders` on the same broker
 app = Celery("shop", broker=URL, backend=None)
 tracer = trace.get_tracer("shop")
 
@@ -37,17 +38,17 @@ def send_receipt(order: str) -> None:
 def channel() -> Any:
     """Return a channel on which the exchange and both queues are there."""
     made = pika.BlockingConnection(pika.URLParameters(URL)).channel()
-    made.exchange_declare("orders", "fanout")
-    for queue in ("bank", "stock"):
-        made.queue_declare(queue)
-        made.queue_bind(queue, "orders")
+    made.exchange_declare(EXCHANGE, "fanout")
+    for role in ("bank", "stock"):
+        made.queue_declare(f"{EXCHANGE}.{role}")
+        made.queue_bind(f"{EXCHANGE}.{role}", EXCHANGE)
     return made
 
 
 def publish() -> None:
     """Publish one order within a request."""
     with tracer.start_as_current_span("POST /orders"):
-        channel().basic_publish("orders", "", b"order-1")
+        channel().basic_publish(EXCHANGE, "", b"order-1")
 
 
 def consume(role: str) -> None:
@@ -61,7 +62,7 @@ def consume(role: str) -> None:
         with tracer.start_as_current_span("charge the card"):
             send_receipt.apply_async([body.decode()])
 
-    here.basic_consume(role, on_order, auto_ack=True)
+    here.basic_consume(f"{EXCHANGE}.{role}", on_order, auto_ack=True)
     here.start_consuming()
 
 

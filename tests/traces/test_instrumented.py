@@ -14,6 +14,7 @@ import pytest
 from tests.brokers import RabbitMQ
 from tests.running import ROOT, Evdebug, System
 from tests.services import die_with_parent, wait_for
+from tests.traces.instrumented import EXCHANGE
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def service(role: str, broker: RabbitMQ, system: System) -> Iterator[subprocess.
 def told(system: System) -> Any:
     """Return the trace of the order as the API tells it, None while there is none."""
     _, listed = system.get("traces")
-    orders = [t for t in listed["traces"] if t["type"] == "orders"]
+    orders = [t for t in listed["traces"] if t["type"] == EXCHANGE]
     return system.get(f"traces/{orders[0]['root']}")[1] if orders else None
 
 
@@ -59,7 +60,7 @@ def test_pika_and_celery_make_one_trace(server: Evdebug, rabbitmq: RabbitMQ) -> 
     trace = told(system)
     # pika's instrumentation tells of the order twice, one span of sending within another.
     names = {e["position"]: (e["type"], e["source"]) for e in trace["events"]}
-    order, receipt = ("orders", "web"), ("receipts.send", "bank")
+    order, receipt = (EXCHANGE, "web"), ("receipts.send", "bank")
     assert sorted(names.values()) == [order, receipt]
     assert [(names[a], names[b]) for a, b in trace["edges"]] == [(order, receipt)]
     assert {(names[d["event"]], d["subscriber"], d["outcome"]) for d in trace["deliveries"]} == {

@@ -14,7 +14,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser, SystemCheckError
 from django.db import DatabaseError, connections
 
-from apps.access.address import base_url, is_loopback
+from apps.access.address import base_url, is_loopback, keep_listening
 from apps.access.errors import AccessError
 from evdebug import first
 from evdebug.child import Child
@@ -79,6 +79,7 @@ class Command(BaseCommand):
             def ready(port: int) -> None:
                 from twisted.internet import reactor  # the one the server installed
 
+                keep_listening(settings.DATA_DIR, host, port)
                 self.greet(_base(host, port), token, key)
                 reactor.addSystemEventTrigger("before", "shutdown", self.say, "Stopping …")
                 reactor.addSystemEventTrigger("before", "shutdown", taps.dismiss)

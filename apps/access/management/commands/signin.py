@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.access.actor import CONSOLE
-from apps.access.address import base_url
+from apps.access.address import base_url, last_listening
 from apps.access.commands.links import make_link
 from apps.access.errors import AccessError
 from apps.access.queries.people import user_named
@@ -20,8 +20,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("user", nargs="?", default="admin", help="admin when absent")
-        parser.add_argument("--host", default=settings.ENV["EVDEBUG_HOST"])
-        parser.add_argument("--port", type=int, default=settings.ENV["EVDEBUG_PORT"])
+        host, port = last_listening(settings.DATA_DIR) or (
+            settings.ENV["EVDEBUG_HOST"],
+            settings.ENV["EVDEBUG_PORT"],
+        )
+        parser.add_argument("--host", default=host, help="where `up` listened last when absent")
+        parser.add_argument("--port", type=int, default=port, help="likewise")
         parser.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
