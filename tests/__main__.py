@@ -111,8 +111,7 @@ def runs(stack: ExitStack, *, slow: bool, narrow: bool) -> Iterator[Run]:
     variables = {} if no_redis else {"TEST_REDIS_URL": redis}
     workers = ["-n", "2", "--dist", "loadfile"]
     if slow:
-        # One by one: they measure and kill, and two at once would disturb each other.
-        yield Run("SQLite, slow", ["-m", "slow"], variables)
+        yield Run("SQLite, slow", ["-m", "slow", *workers], variables)
     else:
         yield Run("SQLite", ["-m", "not slow and not browser", *workers], variables)
     server, missing = entered(stack, services.postgresql)
@@ -123,7 +122,7 @@ def runs(stack: ExitStack, *, slow: bool, narrow: bool) -> Iterator[Run]:
         yield Run("PostgreSQL, the others", [*quick, *others], given, missing)
         server, missing = entered(stack, lambda: services.postgresql(durable=True))
         given = variables | on(server, missing)
-        marks = ["--database-only", "-m", "slow and not browser"]
+        marks = ["--database-only", "-m", "slow and not browser", *workers]
         yield Run("PostgreSQL, slow", marks, given, missing)
     else:
         yield Run("PostgreSQL", [*quick, *([] if narrow else SQL)], given, missing)

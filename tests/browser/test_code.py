@@ -188,6 +188,7 @@ def test_a_fold_by_code_says_how_far_it_is_and_arrives(
     code.write_text(SUBJECT)
 
 
+@pytest.mark.slow
 def test_a_reducer_is_typed_and_its_mistake_mended(
     page: Page, system: str, expected_errors: list[str]
 ) -> None:
@@ -210,6 +211,7 @@ def test_a_reducer_is_typed_and_its_mistake_mended(
     expect(value(page, "left")).to_contain_text("0")
 
 
+@pytest.mark.slow
 def test_a_long_search_says_how_far_it_is(page: Page, server: Evdebug) -> None:
     slug = f"many-{uuid.uuid4().hex[:8]}"
     events = [

@@ -59,6 +59,7 @@ def test_a_typo_is_said_and_the_results_stay(events: Page, expected_errors: list
     expect(events.locator("#q-count")).to_contain_text("120")
 
 
+@pytest.mark.slow
 def test_typing_colours_and_suggests(events: Page) -> None:
     events.locator("#q").press_sequentially("ty")
     expect(events.locator("#q-sug:visible [data-end='2']").first).to_contain_text("type:")
@@ -98,6 +99,7 @@ def test_older_rows_come_by_scrolling(events: Page) -> None:
     assert positions == sorted(set(positions), reverse=True)
 
 
+@pytest.mark.slow
 def test_a_page_further_back_has_a_way_forth(page: Page, shop: System) -> None:
     page.goto(f"/{shop.slug}/events?before=200")
     ready(page)
@@ -144,6 +146,7 @@ def test_the_drawer_by_keys(events: Page) -> None:
     expect(events.locator("#drawer")).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_causes_are_followed(page: Page, shop: System) -> None:
     page.goto(f"/{shop.slug}/events?q=type:PaymentCaptured&event=7")
     drawer = page.locator("#drawer")
@@ -164,6 +167,7 @@ def test_views_of_the_data(page: Page, shop: System) -> None:
     expect(drawer.locator(".raw")).to_contain_text('{"total"')
 
 
+@pytest.mark.slow
 def test_copying(page: Page, shop: System) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.goto(f"/{shop.slug}/events?event=5")
@@ -180,6 +184,7 @@ def test_copying(page: Page, shop: System) -> None:
     expect(page.locator("#drawer h2")).to_have_text("OrderPlaced")
 
 
+@pytest.mark.slow
 def test_columns(events: Page) -> None:
     events.get_by_label("Add a column").click()
     events.get_by_role("link", name="amount").click()
@@ -209,6 +214,7 @@ def test_a_query_is_saved_and_found_again(events: Page) -> None:
     expect(events.locator("#q-count")).to_contain_text("19")
 
 
+@pytest.mark.slow
 def test_export(events: Page) -> None:
     events.fill("#q", "type:OrderPlaced")
     events.keyboard.press("Enter")
@@ -219,6 +225,7 @@ def test_export(events: Page) -> None:
     assert len(waiting.value.path().read_text().splitlines()) == 120
 
 
+@pytest.mark.slow
 def test_ten_megabytes_open_without_freezing(page: Page, server: Evdebug) -> None:
     shop = server.system("heavy")  # its own: the others count what theirs holds
     rows = [{"id": n, "name": "x" * 400} for n in range(23_000)]
@@ -240,6 +247,7 @@ def test_ten_megabytes_open_without_freezing(page: Page, server: Evdebug) -> Non
     assert drawer.locator("*").count() < 6000
 
 
+@pytest.mark.slow
 def test_without_script(new_context: object, signed_in: object, shop: System) -> None:
     page = new_context(storage_state=signed_in, java_script_enabled=False).new_page()  # type: ignore[operator]
     page.goto(f"/{shop.slug}/events")

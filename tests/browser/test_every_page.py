@@ -47,8 +47,10 @@ def pages() -> list[str]:
 
 
 def addresses(*more: str) -> list[Any]:
-    """Return what to visit: each page, and, where there is time for it, what lies beside them."""
-    return [*pages(), *(pytest.param(each, marks=pytest.mark.slow) for each in (*BESIDE, *more))]
+    """Return what to visit: one page, and, where there is time for it, all others."""
+    first, *others = pages()
+    slow = (pytest.param(each, marks=pytest.mark.slow) for each in (*others, *BESIDE, *more))
+    return [first, *slow]
 
 
 def sandbox(made: System, name: str) -> None:
@@ -155,6 +157,7 @@ def test_it_is_so_without_events_too(
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ["/signin", "/signin/no-such-link"])
 def test_signing_in_is_so_too(visitor: Page, expected_errors: list[str], address: str) -> None:
     expected_errors.append("status of 410")
@@ -163,6 +166,7 @@ def test_signing_in_is_so_too(visitor: Page, expected_errors: list[str], address
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.slow
 def test_the_help_is_so_too(page: Page, shop: System) -> None:
     visit(page, f"/{shop.slug}/events?at=100")
     page.keyboard.press("?")
@@ -231,6 +235,7 @@ def test_names_and_data_are_text(
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.slow
 def test_each_of_their_traces_and_entities_is_text(page: Page, evil: System) -> None:
     wrong = []
     for n, text in enumerate(EVIL):
@@ -251,6 +256,7 @@ def test_they_are_shown(page: Page, evil: System) -> None:
     assert page.title().startswith("Events · evil")
 
 
+@pytest.mark.slow
 def test_longer_names_are_refused_with_the_reason(evil: System) -> None:
     for name in ("type", "source", "stream", "correlation"):
         _, answer = evil.send({"type": "T"} | {name: LONG})
@@ -271,6 +277,7 @@ def test_g_and_a_letter_lead_to_each_page_at_the_same_moment(page: Page, shop: S
         expect(page.locator(".nav [aria-current=page]")).to_have_text(each.name)
 
 
+@pytest.mark.slow
 def test_slash_and_hash_go_to_their_fields(page: Page, shop: System) -> None:
     visit(page, f"/{shop.slug}/events?at=100")
     page.keyboard.press("/")

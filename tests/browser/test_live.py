@@ -95,6 +95,7 @@ def test_a_filter_is_followed_and_what_is_wrong_with_it_said(page: Page, shop: S
     assert "tail=type" in page.url
 
 
+@pytest.mark.slow
 def test_a_wrong_filter(page: Page, shop: System, expected_errors: list[str]) -> None:
     expected_errors += ["422"]
     stand(page, shop)
@@ -117,6 +118,7 @@ def test_hidden_it_rests_and_shown_it_catches_up(page: Page, shop: System) -> No
     assert rows(page) == rows(stand(page.context.new_page(), shop))
 
 
+@pytest.mark.slow
 def test_the_past_is_drawn_too_and_live_goes_on(page: Page, shop: System) -> None:
     stand(page, shop)
     link = page.locator("#tail tbody tr").nth(8).locator("a.pos")
@@ -133,6 +135,7 @@ def test_the_past_is_drawn_too_and_live_goes_on(page: Page, shop: System) -> Non
     arrives(page, send(shop, "Latest"))
 
 
+@pytest.mark.slow
 def test_it_says_that_the_network_is_gone_and_comes_back(
     page: Page, shop: System, server: Evdebug, proxy: Proxy, expected_errors: list[str]
 ) -> None:
@@ -161,6 +164,7 @@ def test_it_says_that_the_network_is_gone_and_comes_back(
     assert rows(page) == rows(stand(page.context.new_page(), shop))
 
 
+@pytest.mark.slow
 def test_playing_the_past_moves_rows_and_flow_with_it(page: Page, shop: System) -> None:
     stand(page, shop, "?at=1")
     arrives(page, 1)
@@ -184,6 +188,7 @@ def test_playing_the_past_moves_rows_and_flow_with_it(page: Page, shop: System) 
     assert rows(page) == rows(stand(page.context.new_page(), shop, f"?at={at}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_it_can_be_read_in_both_themes(page: Page, shop: System, theme: str) -> None:
     stand(page, shop, f"?theme={theme}")
@@ -194,6 +199,7 @@ def test_it_can_be_read_in_both_themes(page: Page, shop: System, theme: str) -> 
     assert not serious, json.dumps(serious, indent=1)[:4000]
 
 
+@pytest.mark.slow
 def test_it_says_when_others_are_not_heard_and_when_they_are_again(
     page: Page, shop: System
 ) -> None:

@@ -85,6 +85,7 @@ def test_what_if_not(page: Page, system: str) -> None:
     expect(page.locator("html")).to_have_attribute("data-mode", "live")
 
 
+@pytest.mark.slow
 def test_the_bug_mended_by_hand(page: Page, system: str) -> None:
     placed(page, system)
     page.get_by_role("button", name="Sandbox from here").click()
@@ -101,6 +102,7 @@ def test_the_bug_mended_by_hand(page: Page, system: str) -> None:
     expect(page.locator(".ln-missing")).to_have_count(4)
 
 
+@pytest.mark.slow
 def test_a_switch_turns_an_edit_off(page: Page, system: str) -> None:
     placed(page, system)
     second = page.locator("#drawer .dv").filter(has_text="attempt 2")
@@ -125,6 +127,7 @@ def test_every_delivery_twice_names_payments(page: Page, system: str) -> None:
     expect(named.filter(has_text=re.compile("orders|shipping"))).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_an_edit_that_cannot_be_meant_is_refused_in_words(
     page: Page, system: str, expected_errors: list[str]
 ) -> None:

@@ -47,6 +47,7 @@ def test_a_tap_from_the_form_to_its_events(page: Page, system: System, tmp_path:
     expect(page.locator("#rows, table").get_by_text("Refunded").first).to_be_visible()
 
 
+@pytest.mark.slow
 def test_it_works_without_script(new_context: Any, signed_in: Any, system: System) -> None:
     page = new_context(storage_state=signed_in, java_script_enabled=False).new_page()
     page.goto("/tapped/sources?add=files")

@@ -98,6 +98,7 @@ def test_the_last_move_is_drawn_though_an_answer_is_on_its_way(page: Page, syste
     expect(page.locator("#jump-in")).to_have_value("#7")
 
 
+@pytest.mark.slow
 def test_clicking_a_setter_or_a_column_goes_there(page: Page, system: str) -> None:
     opened(page, system)
     page.locator(".hs-e", has_text="#7").click()
@@ -107,6 +108,7 @@ def test_clicking_a_setter_or_a_column_goes_there(page: Page, system: str) -> No
     expect(value(page, "available")).to_contain_text("3")
 
 
+@pytest.mark.slow
 def test_before_its_first_event_it_is_not_there(page: Page, system: str) -> None:
     opened(page, system, "?at=1", stream="order-4")
     expect(page.locator("#entity .empty h3")).to_have_text("Not there yet")
@@ -123,6 +125,7 @@ def test_find_names_the_event_and_leads_there(page: Page, system: str) -> None:
     expect(page.locator("#jump-in")).to_have_value("#13")
 
 
+@pytest.mark.slow
 def test_bisect_shows_its_steps(page: Page, system: str) -> None:
     opened(page, system, "")
     page.locator("#find-expr").fill("state.available < 2")
@@ -132,6 +135,7 @@ def test_bisect_shows_its_steps(page: Page, system: str) -> None:
     expect(page.locator("#dialog .bi tr").first).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_wrong_expression_is_explained(
     page: Page, system: str, expected_errors: list[str]
 ) -> None:
@@ -159,6 +163,7 @@ def test_a_rule_shows_where_it_breaks(page: Page, system: str) -> None:
     expect(page.locator("#watches .wt")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_tabs(page: Page, system: str) -> None:
     opened(page, system)
     page.get_by_role("link", name="Diff to previous").click()
@@ -175,6 +180,7 @@ def test_tabs(page: Page, system: str) -> None:
     expect(row).to_contain_text("\u22124")
 
 
+@pytest.mark.slow
 def test_the_list_is_filtered_by_a_condition(page: Page, system: str) -> None:
     opened(page, system)
     page.locator("#en-f").fill("available < 0")
@@ -183,6 +189,7 @@ def test_the_list_is_filtered_by_a_condition(page: Page, system: str) -> None:
     expect(page.locator("#entities .en")).to_contain_text("stock-SKU7")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_both_themes_draw_without_errors(
     new_context: Any, signed_in: Any, system: str, theme: str
@@ -192,6 +199,7 @@ def test_both_themes_draw_without_errors(
     expect(page.locator(".hs-l").first).to_be_attached()
 
 
+@pytest.mark.slow
 def test_without_script_the_page_is_complete(new_context: Any, signed_in: Any, system: str) -> None:
     page = new_context(storage_state=signed_in, java_script_enabled=False).new_page()
     page.goto(f"/{system}/state/stock-SKU7?at=13&draw=1")

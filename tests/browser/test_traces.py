@@ -57,6 +57,7 @@ def test_a_problem_leads_to_its_row(trace: Page) -> None:
     expect(trace.locator(".w-row:focus", has_text="Shipped")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_rows_by_keyboard(trace: Page) -> None:
     rows = trace.locator("[data-trace-rows] .w-row")
     rows.first.focus()
@@ -68,6 +69,7 @@ def test_rows_by_keyboard(trace: Page) -> None:
     expect(trace.locator("#drawer h2").first).to_contain_text("Ordered")
 
 
+@pytest.mark.slow
 def test_the_typical_strokes_can_be_hidden(trace: Page) -> None:
     stroke = trace.locator(".w-typ").first
     expect(stroke).to_be_visible()
@@ -88,6 +90,7 @@ def test_arrow_keys_go_along_the_trace(trace: Page) -> None:
     trace.wait_for_url(f"**at={last}*")
 
 
+@pytest.mark.slow
 def test_a_box_of_the_graph_opens_the_drawer_with_its_evidence(trace: Page) -> None:
     trace.get_by_role("tab", name="Graph").click()
     expect(trace.locator(".g-key")).to_contain_text("critical path")
@@ -106,6 +109,7 @@ def test_the_sequence_shows_the_redelivery_and_what_is_missing(trace: Page) -> N
     expect(trace.locator("#sequence .sq-lost")).to_have_count(1)
 
 
+@pytest.mark.slow
 def test_quiet_time_unfolds(trace: Page) -> None:
     fold = trace.get_by_role("switch", name="Fold quiet time")
     expect(fold).to_have_attribute("aria-checked", "true")
@@ -115,6 +119,7 @@ def test_quiet_time_unfolds(trace: Page) -> None:
     expect(fold).to_have_attribute("aria-checked", "false")
 
 
+@pytest.mark.slow
 def test_it_compares_with_another_trace(trace: Page) -> None:
     trace.get_by_role("tab", name="Compare").click()
     trace.locator("#compare input[name=other]").fill("c-3")
@@ -124,6 +129,7 @@ def test_it_compares_with_another_trace(trace: Page) -> None:
     expect(trace.locator("#compare")).to_contain_text("repeated")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_both_themes_paint_all_views(told: Evdebug, page: Page, theme: str) -> None:
     page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
@@ -146,6 +152,7 @@ def test_the_playhead_hatches_what_is_later(trace: Page) -> None:
     expect(trace.locator(".w-fut").first).to_be_visible()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("which", "rows"), [("c-one", 1), ("c-3", 4), (WRONG, 7), (LARGE, 300)])
 def test_from_few_to_5000_events(told: Evdebug, page: Page, which: str, rows: int) -> None:
     page.goto(f"/traced/traces/{which}")

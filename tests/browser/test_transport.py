@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import time
+from itertools import groupby
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from tests.browser import trading
 from tests.running import Evdebug, System
@@ -62,21 +63,16 @@ def point(page: Page, share: float) -> tuple[float, float]:
 def test_dragging_moves_labels_at_once_and_the_page_follows(page: Page, shop: System) -> None:
     stand(page, shop, 200)
     asked: list[int] = []
-    answered: list[int] = []
+    page.evaluate("""() => { window.swapped = []; document.addEventListener('htmx:afterSwap', (e) => {
+        const path = e.detail.pathInfo?.responsePath ?? '';
+        if (path.includes('/events/results'))
+            window.swapped.push(Number(new URL(path, location).searchParams.get('at'))); }); }""")
 
     def note(request: Request) -> None:
         if "/events/results" in request.url:
             asked.append(int(parse_qs(urlsplit(request.url).query)["at"][0]))
 
     page.on("request", note)
-    page.on(
-        "requestfinished",
-        lambda r: (
-            answered.append(int(parse_qs(urlsplit(r.url).query)["at"][0]))
-            if "/events/results" in r.url
-            else None
-        ),
-    )
     page.mouse.move(*point(page, 0.3))
     began = time.monotonic()
     page.mouse.down()
@@ -93,10 +89,34 @@ def test_dragging_moves_labels_at_once_and_the_page_follows(page: Page, shop: Sy
     # The last question is about where the hand stopped; it may still be held back for a moment.
     wait_for(lambda: page.wait_for_timeout(50) or asked[-1] == at(page), "the last part")
     settled(page)
-    assert answered == sorted(answered)  # no answer out of order
+    swapped = page.evaluate("window.swapped")
+    rest = iter(asked)
+    swaps = [at for at, _ in groupby(swapped)]
+    assert all(at in rest for at in swaps), (asked, swaps)  # no answer out of order
+    assert swapped[-1] == at(page)
     assert len(asked) <= (time.monotonic() - began) / 0.08 + 2
 
 
+def test_a_move_while_an_answer_is_under_way_is_not_forgotten(page: Page, shop: System) -> None:
+    stand(page, shop, 200)
+    held: list[Route] = []
+    page.route("**/events/results*", lambda route: held.append(route))
+    for step in (1, 2):
+        page.keyboard.press("ArrowRight")
+        wait_for(lambda: page.wait_for_timeout(20) or bool(held), "the part to be asked for")
+        page.wait_for_timeout(200 * step)  # longer than moves are held back for
+    assert len(held) == 1  # one question at a time
+    there = shown(page)
+    held[0].continue_()
+    wait_for(lambda: page.wait_for_timeout(20) or len(held) == 2, "the next question")
+    assert parse_qs(urlsplit(held[1].request.url).query)["at"] == [str(there)]
+    held[1].continue_()
+    settled(page)
+    assert shown(page) == there
+    page.unroute_all(behavior="ignoreErrors")
+
+
+@pytest.mark.slow
 def test_dragging_to_the_right_edge_goes_live(page: Page, shop: System) -> None:
     stand(page, shop, 200)
     page.mouse.move(*point(page, 0.5))
@@ -162,6 +182,7 @@ def test_keys_move_the_playhead(
     assert shown(page) == after
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["End", "l"])
 def test_keys_go_live(page: Page, shop: System, key: str) -> None:
     stand(page, shop, 50)
@@ -170,6 +191,7 @@ def test_keys_go_live(page: Page, shop: System, key: str) -> None:
     assert at(page) is None
 
 
+@pytest.mark.slow
 def test_a_held_key_does_not_queue(page: Page, shop: System) -> None:
     stand(page, shop, 101)
     for _ in range(20):
@@ -191,6 +213,7 @@ def test_the_needle_is_a_slider(page: Page, shop: System) -> None:
     expect(page.locator("#said")).to_contain_text("PaymentCaptured, payments, payment-25")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed", "position"),
     [("#1 2 3", None), ("77", 77), ("+10s", 108), ("−10s", 92), ("nonsense", None)],
@@ -214,6 +237,7 @@ def test_what_may_be_typed(
         assert shown(page) == 123
 
 
+@pytest.mark.slow
 def test_a_time_of_day_is_that_of_the_viewers_zone(
     new_context: object, signed_in: object, shop: System
 ) -> None:
@@ -233,6 +257,7 @@ def test_a_time_of_day_is_that_of_the_viewers_zone(
     expect(page.locator("#needle")).to_have_attribute("aria-valuenow", "241")
 
 
+@pytest.mark.slow
 def test_playing_moves_at_a_multiple_of_the_recorded_pace(page: Page, shop: System) -> None:
     stand(page, shop, 41)
     page.locator(".speed select").select_option("25×")
@@ -291,6 +316,7 @@ def test_zooming_by_buttons_keys_wheel_and_shift(page: Page, shop: System) -> No
     until(">=", whole)
 
 
+@pytest.mark.slow
 def test_the_overview_moves_the_window(page: Page, shop: System) -> None:
     stand(page, shop, 240)
     page.keyboard.press("+")
@@ -305,6 +331,7 @@ def test_the_overview_moves_the_window(page: Page, shop: System) -> None:
     expect(page.locator("#timeline")).not_to_have_attribute("data-loading", "")
 
 
+@pytest.mark.slow
 def test_live_follows_the_log(page: Page, shop: System) -> None:
     stand(page, shop)
     before = shown(page)
@@ -315,6 +342,7 @@ def test_live_follows_the_log(page: Page, shop: System) -> None:
     assert at(page) is None
 
 
+@pytest.mark.slow
 def test_the_past_stays_while_the_log_grows(page: Page, shop: System) -> None:
     stand(page, shop, 100)
     trading.send(shop, [{"type": "Later", "data": {}}])
@@ -345,6 +373,7 @@ def test_a_bookmark_is_on_the_bar_and_leads_back(page: Page, shop: System) -> No
     expect(mark).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_a_lost_connection_is_said_and_heals(
     page: Page, shop: System, expected_errors: list[str]
 ) -> None:
@@ -372,6 +401,7 @@ def test_a_lost_connection_is_said_and_heals(
     expect(page.locator("#results tr[data-pos]").first).to_contain_text("Meanwhile")
 
 
+@pytest.mark.slow
 def test_single_keys_can_be_turned_off(page: Page, shop: System) -> None:
     page.goto("/account")
     page.get_by_text("Single keys do things").click()
