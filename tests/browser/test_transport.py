@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from itertools import groupby
 from urllib.parse import parse_qs, urlsplit
 
@@ -47,6 +48,16 @@ def settled(page: Page) -> None:
     )
 
 
+def awaited(page: Page, done: Callable[[], bool], what: str) -> None:
+    """Wait for something this process is told by the browser."""
+
+    def look() -> bool:
+        page.wait_for_timeout(20)  # only meanwhile it is told anything
+        return done()
+
+    wait_for(look, what)
+
+
 def stand(page: Page, shop: System, position: int | None = None) -> Page:
     page.goto(f"/{shop.slug}/events" + (f"?at={position}" if position else ""))
     expect(page.locator("#needle")).to_be_visible()
@@ -87,7 +98,7 @@ def test_dragging_moves_labels_at_once_and_the_page_follows(page: Page, shop: Sy
     settled(page)
     assert at(page) == shown(page) >= seen[-1]
     # The last question is about where the hand stopped; it may still be held back for a moment.
-    wait_for(lambda: page.wait_for_timeout(50) or asked[-1] == at(page), "the last part")
+    awaited(page, lambda: asked[-1] == at(page), "the last part")
     settled(page)
     swapped = page.evaluate("window.swapped")
     rest = iter(asked)
@@ -103,12 +114,12 @@ def test_a_move_while_an_answer_is_under_way_is_not_forgotten(page: Page, shop: 
     page.route("**/events/results*", lambda route: held.append(route))
     for step in (1, 2):
         page.keyboard.press("ArrowRight")
-        wait_for(lambda: page.wait_for_timeout(20) or bool(held), "the part to be asked for")
+        awaited(page, lambda: bool(held), "the part to be asked for")
         page.wait_for_timeout(200 * step)  # longer than moves are held back for
     assert len(held) == 1  # one question at a time
     there = shown(page)
     held[0].continue_()
-    wait_for(lambda: page.wait_for_timeout(20) or len(held) == 2, "the next question")
+    awaited(page, lambda: len(held) == 2, "the next question")
     assert parse_qs(urlsplit(held[1].request.url).query)["at"] == [str(there)]
     held[1].continue_()
     settled(page)
