@@ -15,7 +15,7 @@ from apps.eventlog.places import Line
 from apps.eventlog.queries import log
 from apps.traces.audience import jsonable_subscriber
 from apps.traces.deliveries import service
-from apps.traces.problems import CODES
+from apps.traces.problem import CODES
 from apps.traces.queries import lists
 from apps.traces.queries import traces as single
 from apps.traces.queries.audience import audience

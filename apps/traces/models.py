@@ -26,7 +26,7 @@ class Trace(models.Model):
     last = models.BigIntegerField(help_text="Its last position, deliveries included.")
     kind = models.BigIntegerField(help_text="Digest of the root's type.")
     variant = models.CharField(max_length=8)
-    flags = models.IntegerField(help_text="Problems, bits in order of problems.FLAGS.")
+    flags = models.IntegerField(help_text="Problems, bits in order of problem.FLAGS.")
     duration = models.BigIntegerField(help_text="µs")
     events = models.IntegerField()
     figures = models.BinaryField(help_text="Digests of what it adds to the sums, 8 bytes each.")

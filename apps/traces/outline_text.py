@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from apps.traces.deliveries import Delivery, service
-from apps.traces.problems import Problem
+from apps.traces.problem import Problem
 from apps.traces.timing import Step, of_span
 from apps.traces.tree import Tree
 from apps.traces.words import grouped, lasting

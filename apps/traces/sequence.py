@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from apps.eventlog.outline import Outline
 from apps.traces.deliveries import Delivery, service
-from apps.traces.problems import Problem
+from apps.traces.problem import Problem
 from apps.traces.timing import Step
 from apps.traces.tree import Tree
 from apps.traces.words import lasting

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from apps.traces.axis import Axis
 from apps.traces.deliveries import Delivery, service
-from apps.traces.problems import Problem
+from apps.traces.problem import Problem
 from apps.traces.timing import Step
 from apps.traces.tree import Tree
 from apps.traces.typical import Typical

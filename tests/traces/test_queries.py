@@ -17,7 +17,7 @@ from apps.eventlog.commands.systems import create_system, fork
 from apps.eventlog.places import Line
 from apps.eventlog.queries import log
 from apps.traces.commands.follow import catch_up
-from apps.traces.problems import CODES
+from apps.traces.problem import CODES
 from apps.traces.queries import lists, traces, usual
 from tests.factories import delivery, envelope
 from tests.traces.story import WRONG, history

@@ -67,7 +67,7 @@ WHOLE = {
     },
     "spans": {("orders", "SELECT card"), ("orders", "charge")},
     "around": {"POST /orders"},
-    "problems": {"failed_then_retried"},
+    "problems": {"failed"},
 }  # fmt: skip
 
 

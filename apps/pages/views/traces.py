@@ -20,7 +20,8 @@ from apps.pages.views.events import drawer_context
 from apps.pages.views.frame import Frame, is_part, of_system, whole
 from apps.pages.views.touring import note_progress
 from apps.pages.words import visible
-from apps.traces import compare, graph, mermaid, problems, sequence, timing, waterfall
+from apps.traces import compare, graph, mermaid, sequence, timing, waterfall
+from apps.traces.problem import CODES
 from apps.traces.queries import lists
 from apps.traces.queries import traces as single
 from apps.traces.queries.traces import View
@@ -28,12 +29,13 @@ from apps.traces.queries.traces import View
 PAGE = next(page for page in PAGES if page.url == "pages:traces")
 ICONS = {
     "handled_twice": "dup", "out_of_order": "odd", "dead_lettered": "dlq", "missing_step": "ghost",
-    "effect_without_cause": "odd", "failed_then_retried": "dup", "slow": "slow",
+    "effect_without_cause": "odd", "failed": "err", "failed_then_retried": "dup", "slow": "slow",
 }  # fmt: skip
 NAMES = {
     "handled_twice": "handled twice", "out_of_order": "out of order",
     "dead_lettered": "dead-lettered", "effect_without_cause": "cause not recorded",
-    "missing_step": "step missing", "failed_then_retried": "retried", "slow": "slow",
+    "failed": "failed", "missing_step": "step missing", "failed_then_retried": "retried",
+    "slow": "slow",
 }  # fmt: skip
 OPENED = 50  # subtrees that may be open at once
 WITHIN = 100  # deliveries and spans of one event
@@ -46,7 +48,7 @@ def traces(request: HttpRequest, frame: Frame) -> HttpResponse:
     """The list, newest first, as of the playhead."""
     text, problem = request.GET.get("q", "")[:2000], request.GET.get("problem", "")[:40]
     kind, variant = request.GET.get("kind", "")[:1024], request.GET.get("variant", "")[:8]
-    if problem not in ("", "any", *problems.CODES):
+    if problem not in ("", "any", *CODES):
         problem = ""
     error, listing = None, None
     try:
@@ -66,7 +68,7 @@ def traces(request: HttpRequest, frame: Frame) -> HttpResponse:
     context = {
         "frame": frame, "params": params, "q": text, "error": error, "listing": listing,
         "rows": rows, "problem": problem, "kind": kind, "variant": variant, "page": PAGE,
-        "title": "Traces", "codes": [(code, NAMES[code]) for code in problems.CODES],
+        "title": "Traces", "codes": [(code, NAMES[code]) for code in CODES],
     }  # fmt: skip
     if is_part(request):
         return render(request, "traces/_list.html", context, status=422 if error else 200)

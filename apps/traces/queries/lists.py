@@ -10,8 +10,9 @@ from apps.eventlog.places import Line
 from apps.eventlog.queries import log, outlines
 from apps.eventlog.queries.search import search
 from apps.traces import problems, store
-from apps.traces.commands.follow import LARGE, digest
+from apps.traces.problem import FLAGS
 from apps.traces.queries import usual
+from apps.traces.queries.changes import LARGE, digest
 from apps.traces.queries.traces import View, fresh, of_position
 from apps.traces.typical import Typical, variant
 
@@ -59,7 +60,7 @@ def traces(
     """Return the traces begun by `at`, newest first, as they were then.
 
     query    at least one event matches it
-    problem  a code of problems.CODES, or "any"
+    problem  a code of problem.CODES, or "any"
     kind     the root's type;  shape  a variant
     raises   QueryError
     """
@@ -94,9 +95,9 @@ def _rows(
     if kind:
         sql += " AND kind = %s"
         values.append(digest(kind))
-    if problem in problems.FLAGS:
+    if problem in FLAGS:
         sql += " AND (flags / %s) %% 2 = 1"
-        values.append(1 << problems.FLAGS.index(problem))
+        values.append(1 << FLAGS.index(problem))
     return store.fetch(f"{sql} ORDER BY first DESC LIMIT %s", [*values, limit])
 
 

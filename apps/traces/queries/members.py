@@ -9,7 +9,7 @@ from apps.eventlog.places import Line
 from apps.eventlog.queries import outlines
 from apps.traces import store
 from apps.traces.carried import groups
-from apps.traces.commands.follow import digest
+from apps.traces.queries.changes import digest
 
 CARRIERS = ("delivery", "span")
 ROUNDS = 20  # from one group to the next

@@ -14,7 +14,7 @@ from apps.eventlog.queries import log, outlines
 from apps.traces import deliveries, problems, timing, typical
 from apps.traces.commands.follow import catch_up
 from apps.traces.deliveries import Delivery
-from apps.traces.problems import Problem
+from apps.traces.problem import Problem
 from apps.traces.queries import members, usual
 from apps.traces.queries.members import MOST
 from apps.traces.timing import Step

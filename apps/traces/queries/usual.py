@@ -7,7 +7,7 @@ import time
 
 from apps.eventlog.places import Line
 from apps.traces import store
-from apps.traces.commands.follow import digest
+from apps.traces.queries.changes import digest
 from apps.traces.typical import Typical, typical
 
 KEPT_S = 5.0  # what is usual hardly changes while somebody looks
