@@ -55,6 +55,7 @@ class Plan:
     sources: tuple[Source, ...] = ()  # the values of indexes whose walks are merged
     extra: tuple[int, ...] = ()  # positions beside the sources, in order
     rest: tuple[Term, ...] = ()  # only the events themselves can answer these
+    streams: int = 0  # with a prefix that may be sources
 
     @property
     def known(self) -> dict[int, Strings]:
@@ -80,10 +81,12 @@ def plan(
     after: int | None = None,
     before: int | None = None,
     without: str = "",
+    streams: int = 0,
 ) -> Plan:
     """Return the plan of a query as of position `at`, for after < position < before.
 
     without  leaves out the terms on this field
+    streams  with a prefix, at most, that are walked by their index; MANY_STREAMS where 0
     raises   QueryError
     """
     query = parse(text)
@@ -92,7 +95,8 @@ def plan(
     upto = moment if before is None else min(moment, before - 1)
     dated = any(term.field.sort == "moment" for term in query.terms)
     as_of = log.time_at(line, moment) if dated else None
-    it = Plan(line, max(after or 0, 0), upto, moment, as_of or 0, names=Names(line.system))
+    it = Plan(line, max(after or 0, 0), upto, moment, as_of or 0, names=Names(line.system),
+              streams=streams or MANY_STREAMS)  # fmt: skip
     it = _within_lanes(it, [t for t in query.terms if t.field.sort == "name"])
     it = _within_positions(it, [t for t in query.terms if t.field.sort != "name"])
     return _driven(it)
@@ -198,9 +202,9 @@ def _by_stream(it: Plan, term: Term) -> Plan | None:
         return None
     found = store.fetch(
         "SELECT id FROM eventlog_stream WHERE system_id = %s AND name >= %s AND name < %s LIMIT %s",
-        [it.line.system, parts[0], following(parts[0]), MANY_STREAMS + 1],
+        [it.line.system, parts[0], following(parts[0]), it.streams + 1],
     )
-    if len(found) > MANY_STREAMS:
+    if len(found) > it.streams:
         return None
     return _settled(it, term, (("stream_id", i) for (i,) in found))
 

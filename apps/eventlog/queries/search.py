@@ -15,6 +15,7 @@ from apps.eventlog.queries.totals import sums
 from apps.eventlog.query import parse
 
 LIMIT = 1000  # events on a page, at most
+STREAMS = 50_000  # with a prefix whose entries are counted, at most
 COUNTED = 1_000_000  # entries of an index that are counted, at most
 PAGE_BYTES = 32 * 1024 * 1024  # data and metadata on a page, unless one event alone has more
 
@@ -109,6 +110,9 @@ def count(line: Line, text: str, *, at: int | None = None) -> Count:
     if it.by_lanes:
         ((n, _),) = sums(it, [(it.after, it.upto)])
         return Count(n, exact=True)
+    if it.driver == "log":  # there may be many streams with a prefix
+        wide = plan(line, text, at=at, streams=STREAMS)
+        it = wide if wide.by_index else it
     if it.by_index:
         n = scan.counted(it, COUNTED)
         return Count(n, exact=n < COUNTED)
