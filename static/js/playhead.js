@@ -1,5 +1,5 @@
 // The playhead: one position for the whole page. Labels, needle and hatching follow at once; the parts
-// of the page listen for "playhead" (at most every 80 ms, the last move always among them), and for
+// of the page listen for "playhead" (at most every 50 ms, the last move always among them), and for
 // "settled" once the hand rests. Everything that shows the position is bound with data-* attributes.
 import { positionAt, read, refine, timeAt } from "./anchors.js";
 import * as address from "./address.js";
@@ -22,7 +22,7 @@ export function load(timeline) {
 }
 
 const tell = (name) => document.body.dispatchEvent(new CustomEvent(name, { bubbles: true, detail: { ...state, anchors: undefined } }));
-const follow = paced(80, () => tell("playhead"));
+const follow = paced(50, () => tell("playhead"));
 const write = paced(300, () => address.move(state.live ? null : state.at));
 const COUNTED = 10000;  // ms between counts while only the live edge moves
 let resting = 0, saying = 0, counted = 0;
