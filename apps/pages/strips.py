@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from apps.pages.blamed import number, scalar
+from apps.pages.words import plural
 from apps.projections.exact import MISSING
 
 TOP, HEIGHT = 22.0, 62.0  # px the line may use
@@ -72,7 +73,7 @@ def said(value: Any) -> str:
     if isinstance(value, str):
         return scalar(value).text.strip('"')[:24]
     if isinstance(value, dict | list) and value:
-        return f"{len(value)} items" if isinstance(value, list) else f"{len(value)} fields"
+        return plural(len(value), "item" if isinstance(value, list) else "field")
     return scalar(value).text[:16]
 
 

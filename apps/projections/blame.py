@@ -109,16 +109,17 @@ def applied(
 
 def flat(marks: Marks) -> dict[str, int]:
     """Return the position of each leaf by its JSON pointer."""
-    return dict(_flat("", marks))
+    return dict(leaves(marks))
 
 
-def _flat(path: str, marks: Marks) -> Iterator[tuple[str, int]]:
+def leaves(marks: Marks, path: str = "") -> Iterator[tuple[str, int]]:
+    """Yield (JSON pointer, position) of each leaf, in order."""
     if type(marks) is dict:
         for key, inner in marks.items():
-            yield from _flat(f"{path}/{token(key)}", inner)
+            yield from leaves(inner, f"{path}/{token(key)}")
     elif type(marks) is list:
         for n, inner in enumerate(marks):
-            yield from _flat(f"{path}/{n}", inner)
+            yield from leaves(inner, f"{path}/{n}")
     elif marks is not MISSING:
         yield path, marks
 

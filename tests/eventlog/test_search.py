@@ -39,6 +39,7 @@ def all_pages(
 @pytest.fixture(params=["usual", "narrow", "together"])
 def limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The usual bounds, and such small ones that every other way through is taken."""
+    monkeypatch.setattr(scan, "SECONDS", 600)
     if request.param == "narrow":
         monkeypatch.setattr(plan, "FEW_LANES", 1)
         monkeypatch.setattr(plan, "MANY_STREAMS", 1)

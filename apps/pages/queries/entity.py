@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,7 +16,7 @@ from apps.pages.queries import beats
 from apps.pages.queries.services import cast
 from apps.pages.tiles import Tile
 from apps.pages.words import clock, duration, place, visible
-from apps.projections import exact
+from apps.projections import blame, exact
 from apps.projections.diff import Change, changes
 from apps.projections.exact import MISSING
 from apps.projections.queries.coded import Tell
@@ -23,6 +24,7 @@ from apps.projections.queries.histories import walk
 from apps.projections.queries.states import State, state_at
 
 BACK, AHEAD = 13, 3  # columns of the history strip before and after the playhead
+LEAVES = 2000  # of a state, among which the one that says most is looked for
 PLAIN = ("version", "revision", "seq", "sequence")  # numbers that only count
 
 
@@ -157,7 +159,14 @@ def _telling(found: State) -> str:
     if numbers:
         return "/" + exact.token(max(numbers)[2])
     words = [name for name in blamed.GIST if isinstance(found.state.get(name), str)]
-    return "/" + exact.token(words[0]) if words else ""
+    return "/" + exact.token(words[0]) if words else _deeper(found)
+
+
+def _deeper(found: State) -> str:
+    """Return the pointer of the number that changed last, however deep it lies."""
+    leaves = islice(blame.leaves(found.marks), LEAVES)
+    known = [(mark, path) for path, mark in leaves if blamed.number(exact.at(found.state, path))]
+    return max(known)[1] if known else ""
 
 
 def _short(name: str, stream: str) -> str:

@@ -22,11 +22,13 @@ class Model(NamedTuple):
 
 
 def listed(line: Line, *, at: int) -> list[tuple[str, list[Model]]]:
-    """Return the read models there are, each with its states that changed last by a moment."""
-    found = []
-    for shape in sources.models(line):
-        names = [shape.name] if shape.by == "all" else _keys(line, shape, at)
-        found.append((shape.name, [Model(name, shape.name) for name in names]))
+    """Return the states of all, then of each other read model those that changed last."""
+    shapes = sources.models(line)
+    single = [Model(shape.name, shape.name) for shape in shapes if shape.by == "all"]
+    found = [("Read models", single)] if single else []
+    for shape in shapes:
+        if shape.by == "key":
+            found.append((shape.name, [Model(n, shape.name) for n in _keys(line, shape, at)]))
     return found
 
 

@@ -36,7 +36,9 @@ def listed(request: HttpRequest, frame: Frame, stream: str) -> dict[str, Any]:
         return {"groups": [], "filter_error": str(error)}
     known = models.listed(frame.line, at=frame.at.position)
     by = request.GET.get("projection", "")
-    category = "" if by in {name for name, _ in known} else stream.partition("-")[0]
+    category = (
+        "" if by in {m.projection for _, rows in known for m in rows} else stream.partition("-")[0]
+    )
     times = {e.last: e for e in found.entities}
     log_times = {o.position: o.log_time for o in log.events_at(frame.line, times)}
     groups: dict[str, list[dict[str, Any]]] = {}
