@@ -105,7 +105,7 @@ def test_dragging_moves_labels_at_once_and_the_page_follows(page: Page, shop: Sy
     swaps = [at for at, _ in groupby(swapped)]
     assert all(at in rest for at in swaps), (asked, swaps)  # no answer out of order
     assert swapped[-1] == at(page)
-    assert len(asked) <= (time.monotonic() - began) / 0.08 + 2
+    assert len(asked) <= (time.monotonic() - began) / 0.05 + 2
 
 
 def test_a_move_while_an_answer_is_under_way_is_not_forgotten(page: Page, shop: System) -> None:
