@@ -41,6 +41,9 @@ def get(
         return answer.status, body
 
 
+WORDS = 200  # letters of what a server said instead of an answer
+
+
 class Answer(NamedTuple):
     """What a server answered. The names of `headers` are in lower case."""
 
@@ -169,7 +172,8 @@ def _in_time(url: str, began: float, within: float | None) -> None:
 
 
 def _why(error: Exception) -> str:
-    return str(getattr(error, "strerror", "") or error or type(error).__name__)
+    text = str(getattr(error, "strerror", "") or error or type(error).__name__)
+    return "".join(c if c.isprintable() else "?" for c in text[:WORDS])
 
 
 def _shown(url: str) -> str:

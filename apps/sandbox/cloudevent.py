@@ -43,13 +43,14 @@ def written(task: Task, mark: Mark | None) -> bytes:
 
 
 def said(envelopes: Iterable[Envelope]) -> list[Said]:
-    """Return what was published as a handler would have said it. raises  NotTaken"""
-    return [_said(envelope) for envelope in envelopes]
+    """Return what was published as a handler would have said it. raises  NotTaken
+
+    What a copy reports besides, of deliveries and of what it asked the outside, is left out.
+    """
+    return [_said(e) for e in envelopes if e.kind in ("event", "command")]
 
 
 def _said(e: Envelope) -> Said:
-    if e.kind not in ("event", "command"):
-        raise NotTaken(f"It published a {e.kind}; a run takes events and commands.")
     if e.data and not is_json(e.content_type):
         raise NotTaken(f"It published {e.type} as {e.content_type[:80]}; a run takes JSON.")
     try:

@@ -162,3 +162,36 @@ def test_a_worker_killed_fifty_times(tmp_path: Path) -> None:
     assert len(set(found["digests"])) == 1
     assert len(set(found["entries"])) == 1
     assert found["checkpoints"] > 5
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"edits": [{"op": "change", "position": 5, "data": {"a": ["x\0"]}}]},
+        {"edits": [{"op": "insert", "after": 5, "event": {"type": "T", "data": {"\0": 1}}}]},
+        {"code": {"payments": {"source": "x = 1\0"}}},
+        {"options": {"stubs": [{"call": "c", "response": {"a": "\0"}}]}},
+        {"options": {"projection": "a\0"}},
+    ],
+)
+def test_what_no_database_keeps_is_refused_in_words(recipe: dict[str, Any], begun: Line) -> None:
+    with pytest.raises(BadRecipe, match="NUL"):
+        forks.create(begun, base=0, **recipe)
+
+
+def test_what_a_handler_says_may_hold_anything(begun: Line) -> None:
+    """A call that nothing answers, with a name and a request no database keeps."""
+    source = """
+from evdebug.sdk import New, subscriber
+
+@subscriber("payments", to="OrderPlaced")
+def odd(event, ctx):
+    ctx.call("a\\0b", {"x": "\\0"})
+    yield from ()
+"""
+    fork = forks.create(begun, base=0, code={"payments": {"source": source}})
+    run = done(forks.start(begun, fork))
+    assert run.status == "stopped"
+    assert run.wanted == {"call": "a\ufffdb", "request": {"x": "\ufffd"}}
+    control.do(run, "resume", options={"missing": "fail"})
+    assert done(run).status == "finished"

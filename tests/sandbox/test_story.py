@@ -80,7 +80,7 @@ def test_the_story_among_everything_else(line: Line, settings: Any) -> None:
     settings.CODE = SERVICES
     wide = Story(line, shop_log(21, rate=12.0), BEFORE)
     without_the_redelivery(wide)
-    the_bug_fixed_in_the_browser(wide)
+    the_bug_fixed_by(wide, FIXED, "in a process with walls")
     every_delivery_twice(wide)
 
 
@@ -96,13 +96,17 @@ def state_of(found: dict[str, Any], stream: str) -> dict[str, tuple[Any, Any]]:
     return {c["path"]: (c.get("before"), c.get("after")) for c in changes}
 
 
-def test_the_story(story: Story, tmp_path: Path) -> None:
+def test_the_story(story: Story) -> None:
     """One test, because the past takes long to store: the redelivery, a payload, the checks."""
     without_the_redelivery(story)
     a_changed_payload(story)
-    the_bug_fixed_in_the_browser(story)
+    the_bug_fixed_by(story, whole(), "in the interpreter")
     every_delivery_twice(story)
     nothing_edited_is_nothing_changed(story)
+
+
+@pytest.mark.slow
+def test_the_story_runs_anywhere(story: Story, tmp_path: Path) -> None:
     a_folder_runs_anywhere(story, tmp_path)
 
 
@@ -170,13 +174,8 @@ def whole() -> str:
     return text.replace(begins, fix + begins, 1)
 
 
-def the_bug_fixed_in_the_browser(story: Story) -> None:
-    for source, by in ((FIXED, "in a process with walls"), (whole(), "in the interpreter")):
-        assert codes.runs_by(source).startswith(by)
-        the_bug_fixed_by(story, source)
-
-
-def the_bug_fixed_by(story: Story, source: str) -> None:
+def the_bug_fixed_by(story: Story, source: str, by: str) -> None:
+    assert codes.runs_by(source).startswith(by)
     run = story.run([], code={"payments": {"source": source}})
     assert (run.status, run.error) == ("finished", "")
     found = comparison(run)

@@ -39,6 +39,13 @@ def publishing(system: System, how: str) -> Copy:
         else:
             made["evdebugsandbox"] = event["evdebugsandbox"]
         headers["Authorization"] = f"Bearer {system.ingest_key}"
+        report = {"event": {"id": event["id"], "source": "/web"}, "subscriber": "mailer"}
+        marked = headers | {"evdebug-sandbox": event["evdebugsandbox"]}
+        for path, body in (("deliveries", report), ("traces", {"resourceSpans": []})):
+            sent = json.dumps(body | {"outcome": "handled"} if path == "deliveries" else body)
+            plain = marked | {"Content-Type": "application/json"}
+            with urlopen(Request(f"{system.server.url}/v1/{path}", sent.encode(), plain)) as told:
+                assert told.status == 200
         for _ in range(2):  # sent again, it is the same event
             request = Request(f"{system.server.url}/v1/events", json.dumps(made).encode(), headers)
             with urlopen(request, timeout=30) as answer:

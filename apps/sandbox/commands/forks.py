@@ -15,6 +15,7 @@ from apps.eventlog.queries import log
 from apps.projections.errors import BadExpression
 from apps.projections.queries.finding import read_expression
 from apps.sandbox import edits as recipes
+from apps.sandbox import nuls
 from apps.sandbox.answers import POLICIES
 from apps.sandbox.commands.prepare import FAULTS
 from apps.sandbox.edits import BadEdit
@@ -49,8 +50,8 @@ def create(
         made = fork_line(line, base=base, name=name[:200])
         return Fork.objects.create(
             system=line.system, timeline=made.timeline, name=_name(name, base), base=base,
-            until=until, edits=kept, code=codes.checked(code), options=checked(options or {}),
-            created_by=by,
+            until=until, edits=kept, code=_kept(codes.checked(code)),
+            options=checked(options or {}), created_by=by,
         )  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def change(line: Line, fork: Fork, **fields: Any) -> Fork:
     if "edits" in fields:
         fork.edits = _edits(line, fork.base, fork.until, fields["edits"])
     if "code" in fields:
-        fork.code = codes.checked(fields["code"])
+        fork.code = _kept(codes.checked(fields["code"]))
     if "options" in fields:
         fork.options = checked(fields["options"])
     fork.save()
@@ -178,7 +179,14 @@ def _edits(line: Line, base: int, until: int, edits: Sequence[Any]) -> list[dict
         recipes.check(read, base=base, until=until, at=found.get)
     except BadEdit as error:
         raise BadRecipe(str(error)) from error
-    return [recipes.plain(edit) for edit in read]
+    return [_kept(recipes.plain(edit)) for edit in read]
+
+
+def _kept(value: Any) -> Any:
+    """Return a value that is to be kept. raises  BadRecipe for what no database keeps"""
+    if nuls.has(value):
+        raise BadRecipe("A text of this recipe holds a NUL character, which cannot be kept.")
+    return value
 
 
 def checked(options: Any) -> dict[str, Any]:
@@ -218,7 +226,7 @@ def checked(options: Any) -> dict[str, Any]:
         raise BadRecipe("drop_orphans is true or false.")
     _stubs(kept.get("stubs", []))
     _expression(kept.get("stop_when", ""))
-    return kept
+    return dict(_kept(kept))
 
 
 def _stubs(stubs: Any) -> None:

@@ -29,6 +29,7 @@ from apps.sandbox.commands.prepare import Prepared, prepare
 from apps.sandbox.commands.selfcheck import self_check
 from apps.sandbox.emissions import Emission, Stopped
 from apps.sandbox.models import OVER, REPLAYS, Chunk, Run
+from apps.sandbox.nuls import without
 from apps.sandbox.outcome import Outcome
 from apps.sandbox.pace import Pace
 
@@ -180,7 +181,7 @@ def _asked(run: Run) -> None:
 def _end(run: Run, status: str, error: str, wanted: dict[str, Any] | None = None) -> None:
     now = timezone.now()
     Run.objects.filter(pk=run.pk, fence=run.fence, status="running").update(
-        status=status, error=error[:4000], wanted=wanted, lease=None, steps=0,
+        status=status, error=without(error)[:4000], wanted=without(wanted), lease=None, steps=0,
         finished_at=now if status in OVER else None,
     )  # fmt: skip
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from apps.sandbox.models import Run
+from apps.sandbox.nuls import without
 from apps.sandbox.verdict import Figure
 
 NOTHING = zlib.compress(b'{"pairs":[],"states":[]}')
@@ -37,7 +38,7 @@ def keep(run: Run, result: dict[str, Any], begun: float) -> None:
     """Keep a result. `begun` is when the check began, by the monotonic clock."""
     took = round((time.monotonic() - begun) * 1000)
     Run.objects.filter(pk=run.pk, fence=run.fence).update(
-        result=result, done=run.total, ran_ms=took, comparison=NOTHING
+        result=without(result), done=run.total, ran_ms=took, comparison=NOTHING
     )
 
 

@@ -126,8 +126,9 @@ class Prepared:
             edits, other_code=() if bare else hosts.other,
             drop_orphans=bool(self.run.options.get("drop_orphans")),
         )  # fmt: skip
-        known = {s: t for s, t in recording.handlers.items() if s in hosts.handlers}
-        if known != recording.handlers:
+        mine = recording.handlers
+        known = {s: frozenset(hosts.handlers[s]) for s in mine if s in hosts.handlers}
+        if known != mine:
             recording = self._of(recording, known)
         return Engine(
             recording, plan, dict.fromkeys(recording.handlers, host),

@@ -26,6 +26,7 @@ from apps.sandbox.commands.prepare import Prepared
 from apps.sandbox.compare import COMPARED, Comparison, Entry, Pair, compare
 from apps.sandbox.links import Link, unpacked
 from apps.sandbox.models import Run
+from apps.sandbox.nuls import without
 from apps.sandbox.queries.forks import original
 
 ENTITIES = 200  # whose states are compared
@@ -68,7 +69,7 @@ def settle(run: Run, prepared: Prepared) -> None:
         "states": [[s, c] for s, c in states],
     }  # fmt: skip
     raw = zlib.compress(states_out.encoded(kept), 6)
-    Run.objects.filter(pk=run.pk, fence=run.fence).update(result=result, comparison=raw)
+    Run.objects.filter(pk=run.pk, fence=run.fence).update(result=without(result), comparison=raw)
 
 
 def links_of(run: Run) -> list[Link]:
