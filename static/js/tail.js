@@ -1,19 +1,12 @@
 // The newest events as rows: newest first, never one twice; while it is paused they wait and are counted.
 import { edge } from "./live.js";
-import { parsed } from "./morph.js";
+import { gathered, rows } from "./newest.js";
 import { localize } from "./times.js";
 
 const KEPT = 200;
+const ROW_MS = 1.5;  // of rest for each row that was drawn: of a flood only some is drawn, the newest
 let body = null, waiting = [], count = 0, paused = false, button = null;
-
-/** Return the rows in `html` that are newer than `last`, as elements. */
-export function newer(html, last, make = rows) {
-  return make(html).filter((row) => Number(row.dataset.row) > last);
-}
-
-function rows(html) {
-  return [...parsed(`<table><tbody>${html}</tbody></table>`).querySelectorAll("tr[data-row]")];
-}
+let held = [], timer = 0, rested = 0;  // frames that wait to be drawn, newest first
 
 function label() {
   button.setAttribute("aria-pressed", paused);
@@ -26,7 +19,21 @@ function show(fresh) {
   localize(body);
 }
 
+function flush() {
+  clearTimeout(timer);
+  timer = 0;
+  const fresh = gathered(held, KEPT), offered = held.reduce((sum, frame) => sum + frame.count, 0);
+  held = [];
+  rested = performance.now() + fresh.length * ROW_MS;
+  if (!fresh.length) return;
+  if (!paused) return void show(fresh);
+  count += fresh.length < KEPT ? fresh.length : Math.max(KEPT, offered);
+  waiting = [...fresh, ...waiting].slice(0, KEPT);
+  label();
+}
+
 function resume() {
+  flush();
   show(waiting);
   waiting = [];
   count = 0;
@@ -40,19 +47,16 @@ export const tail = {
   add(frame) {
     if (frame.rows === undefined) return;
     if (frame.after > tail.last) return void edge.again();
-    const fresh = newer(frame.rows, tail.last);
+    if (frame.rows) held = [{ html: frame.rows, last: tail.last, count: frame.count }, ...held].slice(0, KEPT);
     tail.last = Math.max(tail.last, frame.head);
-    if (!fresh.length) return;
-    if (!paused) return show(fresh);
-    count += fresh.length;
-    waiting = [...fresh, ...waiting].slice(0, KEPT);
-    label();
+    if (held.length) timer ||= setTimeout(flush, Math.max(0, rested - performance.now()));
   },
 
   /** Show what the server drew for a moment, instead of what there is. */
   fill(frame) {
     body.replaceChildren(...rows(frame.rows));
     localize(body);
+    held = [];
     waiting = [];
     count = 0;
     tail.last = frame.head;
@@ -74,8 +78,8 @@ export const tail = {
     tail.query = field.value;
     tail.last = Number(page.dataset.last);
     button.addEventListener("click", () => {
+      if (paused) resume(); else flush();
       paused = !paused;
-      if (!paused) resume();
       label();
     });
     form.addEventListener("submit", (e) => {

@@ -19,7 +19,9 @@ from apps.eventlog.queries import log
 from apps.eventlog.queries.lanes import Strings, lanes
 from apps.eventlog.told import read, took
 
-READ = 60_000  # positions one call looks at, at most; of more only the last
+READ = 200_000  # positions one call looks at, at most; of more only the last
+PAGE = 10_000  # of these read at once, with their data
+LONGEST = 64 * 1024  # bytes of data that are read; who tells more tells no times
 LINES, STEPS = 64, 1000  # timelines whose levels are remembered, and steps of each
 
 # What is added before the logarithm, so that what nobody would notice does not count as a change.
@@ -104,9 +106,11 @@ def _measured(line: Line, after: int, upto: int) -> Iterator[tuple[int, What, fl
     if not telling:
         return
     among = ",".join(map(str, telling))
-    for part in line.within(after, upto):
+    pages = ((low, min(low + PAGE, upto)) for low in range(after, upto, PAGE))
+    for part in (part for page in pages for part in line.within(*page)):
         rows = store.fetch(
-            "SELECT d.log_time, d.lane_id, d.data, c.log_time FROM eventlog_event d"
+            f"SELECT d.log_time, d.lane_id, CASE WHEN length(d.data) <= {LONGEST} THEN d.data END,"
+            " c.log_time FROM eventlog_event d"
             " LEFT JOIN eventlog_event c ON c.place = %s + d.cause"
             f" WHERE d.place > %s AND d.place <= %s AND d.lane_id IN ({among})"
             " ORDER BY d.place",
