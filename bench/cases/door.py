@@ -32,7 +32,8 @@ def run(bench: Bench) -> Section:
         f"{BATCH_CONNECTIONS} connections beside a Django view without middleware that stores them "
         f"with `bulk_create`; single events on {SINGLE_CONNECTIONS} connections beside an ASGI "
         "application that reads the body and stores nothing. All three under the same server, the "
-        "client in a process of its own.",
+        "client in a process of its own. What remains of the distance is Python's one thread at a "
+        "time: reading a request, decoding it and appending it take turns.",
     )
     for vendor in bench.vendors():
         with Doors(bench, vendor) as doors:

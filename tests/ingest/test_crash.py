@@ -213,7 +213,7 @@ def test_killed_at_random_moments_under_load(doors: Doors) -> None:
         doors.start()
         before = sum(len(w.acknowledged) for w in workers)
         killer = threading.Thread(
-            target=_kill_after, args=(doors, workers, before, random.uniform(0, 0.3))
+            target=_kill_after, args=(doors, workers, before, random.uniform(0, 0.2))
         )
         killer.start()
         run(doors, workers, doors.died)
