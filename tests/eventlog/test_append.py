@@ -4,11 +4,12 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apps.eventlog import seen
+from apps.eventlog import seen, store
 from apps.eventlog.commands import remember
 from apps.eventlog.commands.append import append
 from apps.eventlog.commands.systems import create_system, fork
@@ -93,6 +94,20 @@ def test_streams_count_their_revisions(line: Line) -> None:
     append(line, [made(stream="order-1"), made(stream="order-2"), made(stream="order-1"), made()])
     append(line, [made(stream="order-1")])
     assert [e.revision for e in everything(line)] == [0, 0, 1, None, 2]
+
+
+def test_names_are_looked_up_one_by_one_in_a_table_nobody_knows_yet(line: Line) -> None:
+    """Young, it has no statistics, and a database might read all names to find a few."""
+    append(line, [made(stream=f"order-{n}") for n in range(2000)])
+    remember.forget_all()
+    with CaptureQueriesContext(connection) as asked:
+        append(line, [made(stream=f"order-{n}") for n in range(0, 2000, 200)])
+    looks = "SELECT name, id" if store.sqlite() else "SELECT n.name"
+    look_up = next(q["sql"] for q in asked if q["sql"].startswith(looks))
+    explain = "EXPLAIN QUERY PLAN " if store.sqlite() else "EXPLAIN "
+    plan = "\n".join(map(str, store.fetch(explain + look_up.replace("%", "%%"))))
+    expected = "system_id=? AND name=?" if store.sqlite() else "name)::text = n.name"
+    assert expected in plan, plan
 
 
 def test_a_wrong_expected_revision_writes_nothing(line: Line) -> None:
