@@ -11,12 +11,14 @@ import pytest
 
 from apps.access.queries import keys
 from apps.access.queries.keys import KeyGrant
+from apps.eventlog.envelope import Envelope
 from apps.eventlog.errors import LogUnavailable
-from apps.ingest import door
+from apps.ingest import door, marks
 from apps.ingest.answers import Report
+from apps.ingest.commands import returning
 from apps.ingest.incoming import Held
 from apps.ingest.jobs import Job, Stored
-from apps.ingest.problems import Problem
+from apps.ingest.problems import Problem, Refused
 from apps.ingest.writer import queue, streams, waiting
 from tests.ingest.hostile import event
 
@@ -230,3 +232,59 @@ def test_a_report_counts_a_stream_part_by_part() -> None:
             Problem(1, "c", "d"), Problem(4, "unknown_position", "x"), Problem(5, "e", "f"),
         ],
     }  # fmt: skip
+
+
+STRUCTURED = "application/cloudevents+json"
+MARK = "0123456789abcdef" * 2 + ".7"
+
+
+async def test_what_bears_a_mark_goes_to_its_run(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[tuple[int, str, list[str]]] = []
+
+    def put(timeline: int, mark: Any, envelopes: Any) -> int:
+        kept.append((timeline, str(mark), [e.id for e in envelopes]))
+        return len(envelopes)
+
+    monkeypatch.setattr(returning, "put", put)
+    header = [(b"evdebug-sandbox", MARK.encode())]
+    status, shape = await Client(b'{"type":"t","id":"a"}').ask(headers=header)
+    assert (status, shape["stored"], shape["positions"]) == (200, 1, [None])
+    marked = event(id="b")[:-1] + b',"evdebugsandbox":"%s"}' % MARK.encode()
+    assert (await Client(marked, content_type=STRUCTURED).ask())[0] == 200
+    assert kept == [(7, MARK, ["a"]), (7, MARK, ["b"])]
+
+    mixed = b"[" + marked + b"," + event(id="c") + b"]"
+    for body, content_type, headers, wanted in (
+        (mixed, "application/cloudevents-batch+json", [], 400),
+        (b'{"type":"t"}', "application/json", [(b"evdebug-sandbox", b"../x")], 400),
+        (b'[{"type":"t"},{}]', "application/json", header, 400),
+        (event(id="d"), NDJSON, header, 415),
+    ):
+        assert (await Client(body, content_type=content_type).ask(headers=headers))[0] == wanted
+    status, shape = await Client(marked + b"\n" + event(id="e"), content_type=NDJSON).ask()
+    assert (shape["stored"], shape["problems"][0]["code"]) == (1, "marked")
+    assert len(kept) == 2
+    assert [e.id for job in desk.jobs for e in job.envelopes] == ["e"]
+
+
+@pytest.mark.django_db
+def test_a_run_takes_what_came_with_its_mark() -> None:
+    token = "f" * 32
+    returning.expect(token, 7)
+    some = [Envelope(type="t", id=f"{n}", data=b"{}") for n in range(3)]
+    assert returning.put(7, marks.Mark(token, 1), some[:2]) == 2
+    assert returning.put(7, marks.Mark(token, 1), some) == 1  # sent again
+    assert returning.put(7, marks.Mark(token, 2), some[:1]) == 1
+    assert returning.returned(token, 1) == some
+    assert (returning.count(token, 2), returning.count(token, 3)) == (1, 0)
+    with pytest.raises(Refused, match="no run"):
+        returning.put(8, marks.Mark(token, 1), some)  # another system's key
+    large = Envelope(type="t", id="x", data=b"x" * returning.BYTES)
+    with pytest.raises(Refused, match="may publish"):
+        returning.put(7, marks.Mark(token, 1), [large])
+    returning.end(token)
+    returning.end(token)
+    with pytest.raises(Refused, match="no run"):
+        returning.put(7, marks.Mark(token, 1), some)

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from redis import Redis
 
 from apps.access import outbound
@@ -387,3 +388,23 @@ def test_it_refuses_a_stream_that_is_recorded(mails: Log) -> None:
     other = fork(mails, {"tap": "bus", "stream": stream + "-2"})
     assert done(mails, other, "dry").status == "finished"
     assert "secret" not in done(mails, other).error
+
+
+def test_the_command(
+    mails: Log, serve: Callable[[Act], Copy], capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    copy = serve(lambda event: mailed(event, cc="x"))
+    words = ["replay", mails.line.slug, "--base", "0", "--target", f"mailer={copy.url}"]
+    call_command(*words)
+    said = capsys.readouterr()
+    assert said.out.startswith(f"{copy.url} Placed: 3 of ")
+    assert "Nothing was sent." in said.err
+    assert copy.got == []
+    with pytest.raises(SystemExit) as ended:
+        call_command(*words, "--send")
+    assert (ended.value.code, len(copy.got)) == (1, 3)
+    assert "≠" in capsys.readouterr().out
+    with pytest.raises(CommandError, match="goes without"):
+        call_command(*words, "--code", "x")
+    with pytest.raises(CommandError, match="SERVICE=URL"):
+        call_command(*words[:-1], "mailer")
