@@ -107,6 +107,14 @@ class Runner:
         """Which walls stand around the child; see `confine`."""
         return self.told.held
 
+    @property
+    def busy(self) -> bool:
+        """Whether another thread's request is being answered, which may take BATCH_S."""
+        if not self._lock.acquire(blocking=False):
+            return True
+        self._lock.release()
+        return False
+
     def describe(self) -> dict[str, Described]:
         """Return the projections there are, of the files as they are now.
 

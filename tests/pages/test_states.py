@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,22 @@ def test_read_models_are_listed_and_opened(shop: Log, client: Client, write: Wri
     assert missing.status_code == 404
     early = client.get(address("c/1"), {"projection": "customer", "at": "1"}).content.decode()
     assert "Not there yet" in early
+
+
+def test_the_list_waits_for_nobodys_reducer(shop: Log, client: Client, write: Write) -> None:
+    write(MODELS)
+    shop.append(envelope(stream="order-1", data={"n": 1, "customer": "c-1"}))
+    assert "projection=customer" in part(client, "entities", stream="order-1").content.decode()
+    child = sources.runner()
+    assert child
+    with ThreadPoolExecutor(1) as other:
+        other.submit(child._lock.acquire).result()
+        try:
+            page = part(client, "entities", stream="order-1").content.decode()
+        finally:
+            other.submit(child._lock.release).result()
+    assert "its code is busy" in page
+    assert "order-1" in page
 
 
 def test_two_moments_are_compared_by_code(shop: Log, client: Client, write: Write) -> None:

@@ -33,7 +33,13 @@ def listed(line: Line, *, at: int) -> list[tuple[str, list[Model]]]:
 
 
 def _keys(line: Line, shape: Described, at: int) -> list[str]:
-    """Return the keys of the newest events that feed a projection, newest first."""
+    """Return the keys of the newest events that feed a projection, newest first.
+
+    Empty while its code is busy: the list waits for nobody's reducer.
+    """
+    child = sources.runner()
+    if child is None or child.busy:
+        return []
     ask = sources.projection(line, shape.name).keys
     page = log.read(line, after=max(0, at - LOOKED), upto=at, limit=LOOKED)
     feed = [
