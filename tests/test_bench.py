@@ -29,7 +29,7 @@ from bench.results import keep
 ROOT = Path(__file__).resolve().parent.parent
 
 
-SHORT = {"append", "histogram"}  # the others write more, or start servers and browsers
+SHORT = {"histogram"}  # the others write more, or start servers and browsers
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,7 @@ def test_requests_in_a_row_are_answered_in_order(system: System, wire: Wire) -> 
     assert received == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_a_client_that_leaves_before_its_answer_is_missed_by_nobody(new_server: Any) -> None:
     system = new_server().system("left")
 
@@ -236,6 +237,7 @@ def test_a_declared_giant_is_refused_at_once(path: str, system: System, wire: Wi
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.slow
 def test_a_stream_of_any_length_takes_little_memory(system: System, wire: Wire) -> None:
     """200 MB of lines through one connection, while the process stays as it was."""
     wire.send(
@@ -355,6 +357,7 @@ def test_no_socket_is_there(server: Evdebug, wire: Wire) -> None:
     assert "server" not in answer.headers
 
 
+@pytest.mark.slow
 def test_it_stops_when_told_and_finishes_first(new_server: Any) -> None:
     """SIGINT under load: what was answered is stored, and the exit code is 0."""
     import threading

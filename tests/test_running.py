@@ -40,6 +40,7 @@ def test_a_page_without_a_session_leads_to_sign_in(server: Evdebug) -> None:
         assert "/signin" in page.url
 
 
+@pytest.mark.slow
 def test_it_remembers_after_a_crash(new_server: Servers) -> None:
     server = new_server()
     system = server.default
@@ -52,6 +53,7 @@ def test_it_remembers_after_a_crash(new_server: Servers) -> None:
     assert server.stop() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_it_stops_cleanly_and_leaves_the_port(new_server: Servers, how: signal.Signals) -> None:
     server = new_server()
@@ -62,6 +64,7 @@ def test_it_stops_cleanly_and_leaves_the_port(new_server: Servers, how: signal.S
     assert server.is_ready()
 
 
+@pytest.mark.slow
 def test_a_setting_that_is_nonsense_stops_the_start(new_server: Servers) -> None:
     server = new_server(start=False, EVDEBUG_MAX_BODY="lots")
     with pytest.raises(RuntimeError, match=r"EVDEBUG_MAX_BODY is 'lots'; expected a size"):
@@ -81,6 +84,7 @@ def test_what_is_not_there_is_a_page_that_says_so(server: Evdebug) -> None:
     assert refused.value.code == 404
 
 
+@pytest.mark.slow
 def test_postgresql_comes_back_with_what_it_had() -> None:
     try:
         with services.postgresql(durable=True) as server, psycopg.connect(server.url) as connection:

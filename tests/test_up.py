@@ -76,6 +76,7 @@ def test_what_the_readme_tells_to_send_is_answered_as_it_says(new_server: Server
     assert server.system("orders").send(*json.loads(body[1])) == (200, json.loads(answer[1]))
 
 
+@pytest.mark.slow
 def test_each_start_prints_a_fresh_link_and_until_the_first_event_a_key(
     new_server: Servers,
 ) -> None:
@@ -94,6 +95,7 @@ def test_each_start_prints_a_fresh_link_and_until_the_first_event_a_key(
     assert len(set(printed(server))) == 3
 
 
+@pytest.mark.slow
 def test_a_second_one_on_the_same_port_leaves_the_first_alone(new_server: Servers) -> None:
     server = new_server()
     said = refused(server)
@@ -102,6 +104,7 @@ def test_a_second_one_on_the_same_port_leaves_the_first_alone(new_server: Server
     assert send(server, keys_printed(server)[0], '{"type":"Hello"}') == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "variables", "reason"),
     [
@@ -129,6 +132,7 @@ def test_it_refuses(
     assert "hunter2" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_within_seconds_and_with_0(new_server: Servers, how: signal.Signals) -> None:
     server = new_server()
@@ -140,6 +144,7 @@ def test_it_ends_within_seconds_and_with_0(new_server: Servers, how: signal.Sign
     assert server.said().splitlines()[-1] == "Stopped."
 
 
+@pytest.mark.slow
 def test_without_demo_there_is_no_trace_of_one(new_server: Servers) -> None:
     server = new_server()
     server.stop()
@@ -198,12 +203,14 @@ def test_the_demo_brings_a_shop_that_comes_and_goes_with_it(new_server: Servers)
     assert [key["name"] for key in keys].count("demo shop") == 1
 
 
+@pytest.mark.slow
 def test_with_redis_the_tasks_are_left_to_workers(new_server: Servers, redis_url: str) -> None:
     server = new_server(REDIS_URL=redis_url)
     assert "celery -A evdebug worker --beat" in server.said()
     assert server.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_name_of_the_machine_is_served_and_others_are_not(new_server: Servers) -> None:
     server = new_server(EVDEBUG_ALLOWED_HOSTS="ev.example")
     with urlopen(Request(f"{server.url}/healthz", headers={"Host": "ev.example"})) as answer:
@@ -212,6 +219,7 @@ def test_a_name_of_the_machine_is_served_and_others_are_not(new_server: Servers)
         urlopen(Request(f"{server.url}/healthz", headers={"Host": "evil.example"}))
 
 
+@pytest.mark.slow
 def test_port_0_takes_a_free_one_and_prints_it(new_server: Servers) -> None:
     server = new_server("--port", "0", start=False)
     with (server.folder / "out").open("wb") as out:

@@ -24,6 +24,7 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.django_db  # says that it is about the database; it uses one of its own
 def test_six_writers_and_a_live_reader(tmp_path: Path) -> None:
     """No gap, none missed, none twice, while duplicates race one another."""

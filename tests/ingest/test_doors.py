@@ -123,6 +123,7 @@ def test_gzip_counts_decompressed_bytes(system: System) -> None:
     assert (answer.status, answer.code) == (413, "body_too_big")
 
 
+@pytest.mark.slow
 def test_the_bounds_are_exact(new_server: Any) -> None:
     small = new_server(EVDEBUG_MAX_BODY="2000", EVDEBUG_MAX_EVENT="1000", EVDEBUG_MAX_BATCH="3")
     system = small.system("bounds")
@@ -198,6 +199,7 @@ def test_a_key_in_the_address_is_none(system: System) -> None:
     assert key not in system.server.said()
 
 
+@pytest.mark.slow
 def test_a_revoked_key_opens_nothing_soon(system: System) -> None:
     made = json.loads(
         system.server.manage("key", "create", system.slug, "--scope", "ingest", "--json")
@@ -208,6 +210,7 @@ def test_a_revoked_key_opens_nothing_soon(system: System) -> None:
     assert all(status == 200 for status in statuses)  # ends within the test's timeout
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_the_rate_of_a_key_is_bounded(new_server: Any) -> None:
     system = new_server(EVDEBUG_KEY_RATE="5").system("rated")
@@ -220,6 +223,7 @@ def test_the_rate_of_a_key_is_bounded(new_server: Any) -> None:
     assert send(system, [], key=other).status == 200  # each key has its own share
 
 
+@pytest.mark.slow
 def test_a_full_queue_is_429(new_server: Any) -> None:
     system = new_server(EVDEBUG_QUEUE_EVENTS="2").system("full")
     assert send(system, {"type": "t"}).status == 200

@@ -115,6 +115,7 @@ def test_an_array_too_large_to_take_apart_is_refused(monkeypatch: pytest.MonkeyP
         read(b"[" + b",".join([PLAIN] * 20) + b"]")
 
 
+@pytest.mark.slow
 def test_a_bomb_of_one_line_takes_no_memory() -> None:
     """B39: a line of 300 MB, packed to 300 KB."""
     bomb = gzip.compress(b'{"type":"' + b"x" * 300_000_000 + b'"}\n' + PLAIN, compresslevel=1)

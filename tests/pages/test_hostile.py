@@ -47,7 +47,15 @@ PARTS = [
 ADDRESSED = ("who", "q", "at", "col", "zoom", "event", "before", "with", "view", "go", "timeline")
 
 
-@pytest.fixture(params=EVIL, ids=range(len(EVIL)))
+SOME = 2  # looked at each time; the rest where there is more of it
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(text, id=str(n), marks=pytest.mark.slow if n >= SOME else ())
+        for n, text in enumerate(EVIL)
+    ]
+)
 def evil(request: pytest.FixtureRequest, db: None) -> str:
     text: str = request.param
     line = create_system("shop", name=text[:255])

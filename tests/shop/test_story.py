@@ -203,6 +203,7 @@ def test_small_faults_are_there_too(past: Past) -> None:
     assert 0.02 < len(past.by_type["PaymentFailed"]) / len(past.by_type["OrderPlaced"]) < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "rate"), [(1, 40.0), (2, 5.0), (3, 20.0)])
 def test_the_story_is_the_same_in_any_shop(seed: int, rate: float) -> None:
     past = Past(entries(minutes=20, seed=seed, rate=rate))
