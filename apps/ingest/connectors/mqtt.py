@@ -48,7 +48,7 @@ KEEPALIVE_S = 60
 EXPIRES_S = 3600  # of our session, once we are away
 INFLIGHT = 1000
 SAMPLE_S = 0.3
-SESSION = "session"  # lane of the cursor: that there was one
+SESSION = "session"  # lane of the cursor: what ours listens to, a line each
 NOWHERE = "evdebug/nowhere"  # never subscribed to: leaving it makes the broker answer
 REFUSALS = {4, 5, 134, 135, 138, 140}  # credentials and rights, in MQTT 3.1.1 and 5
 
@@ -122,10 +122,13 @@ class Mqtt:
         self._unsettled = Unsettled(cursor)
         self._gaps: list[Gap] = []
         self._first = SESSION not in cursor
-        if not session.present:
-            if not self._first:
-                self._gaps = [_expired(topic) for topic in self._topics]
-            session.subscribe(self._topics, retained=self._start == "beginning")
+        if not session.present and not self._first:
+            self._gaps = [_expired(topic) for topic in self._topics]
+        known = cursor.get(SESSION, "").split("\n") if session.present else []
+        # One that was killed before its first commit may have a session that listens to nothing.
+        if new := [topic for topic in self._topics if topic not in known]:
+            session.subscribe(new, retained=self._start == "beginning")
+        session.unsubscribe([topic for topic in known if topic and topic not in self._topics])
 
     def leave(self) -> None:
         """End the session the broker keeps for us."""
@@ -156,7 +159,7 @@ class Mqtt:
             return Batch()
         self._first = False
         kept = [r for r, m in zip(records, taken, strict=True) if m.qos and not r.again]
-        cursor = {**self._unsettled.cursor(kept), SESSION: "1"}
+        cursor = {**self._unsettled.cursor(kept), SESSION: "\n".join(self._topics)}
         return Batch(records, gaps=gaps, cursor=cursor, token=taken or None)
 
     def settle(self, batch: Batch) -> None:
@@ -233,14 +236,20 @@ class Session:
     def subscribe(self, topics: Sequence[str], *, retained: bool) -> None:
         """Listen to topics, with what the broker holds of them or without."""
         if self._five:
-            # 0: what is retained comes with the subscription, 2: it does not
-            options = SubscribeOptions(qos=1, retainHandling=0 if retained else 2)
+            # 1: what is retained comes with a subscription that is new, 2: it does not
+            options = SubscribeOptions(qos=1, retainHandling=1 if retained else 2)
             _, mid = self._client.subscribe([(topic, options) for topic in topics])
         else:
             _, mid = self._client.subscribe([(topic, 1) for topic in topics])
         self._until(lambda: mid in self._answered)
         if self._refused:
             raise Refused(f"The broker at {self._shown} refuses to subscribe: {self._refused[0]}.")
+
+    def unsubscribe(self, topics: Sequence[str]) -> None:
+        """Listen to topics no longer."""
+        if topics:
+            _, mid = self._client.unsubscribe(list(topics))
+            self._until(lambda: mid in self._answered)
 
     def acknowledge(self, messages: Sequence[MQTTMessage]) -> None:
         """Tell the broker that messages are stored, and return once it knows."""

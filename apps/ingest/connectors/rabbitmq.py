@@ -39,7 +39,7 @@ BYTES = 8 * 1024 * 1024
 PREFETCH = 1000
 EXPIRES_S = 3600  # of our queue, once nobody reads it
 QUEUE_BYTES = 256 * 1024 * 1024  # what it may hold meanwhile; more pushes out the oldest
-QUEUE = "queue"  # tag of our consumer, and lane of the cursor
+QUEUE = "queue"  # tag of our consumer, and lane of the cursor: what our queue is bound to
 
 COST = (
     "While it is, everybody's messages take the broker two to six times as long: with two queues "
@@ -166,9 +166,12 @@ class RabbitMQ:
                 "x-queue-mode": "lazy",
             },
         )  # fmt: skip
-        for exchange in self._exchanges:
-            for key in self._keys:
-                wire.call("queue_bind", self._queue, exchange, key)
+        wanted = self._bindings()
+        for exchange, key in wanted:
+            wire.call("queue_bind", self._queue, exchange, key)
+        for exchange, key in _bound(cursor):
+            if (exchange, key) not in wanted:
+                wire.call("queue_unbind", self._queue, exchange, key)
         wire.call("basic_qos", 0, PREFETCH, False)
         wire.consume(self._queue, QUEUE)
 
@@ -179,6 +182,9 @@ class RabbitMQ:
             wire.call("queue_delete", self._queue)  # of one that is not there it makes no matter
         finally:
             wire.close()
+
+    def _bindings(self) -> list[tuple[str, str]]:
+        return [(exchange, key) for exchange in self._exchanges for key in self._keys]
 
     def read(self, *, limit: int, wait: float) -> Batch:
         assert self._wire is not None, "read before open"
@@ -231,7 +237,7 @@ class RabbitMQ:
         queued = [r for r in records if not r.offset and not r.again and "firehose" not in r.facts]
         cursor = {**self._unsettled.cursor(queued), **self._stream_queues.cursor()}
         if self._exchanges:
-            cursor[QUEUE] = self._queue
+            cursor[QUEUE] = msgspec.json.encode(self._bindings()).decode()
         if self._firehose is not None:
             cursor |= self._firehose.cursor()
         return cursor
@@ -255,6 +261,11 @@ class RabbitMQ:
             firehose.close()
         if wire is not None:
             wire.close()
+
+
+def _bound(cursor: Cursor) -> list[tuple[str, str]]:
+    """Return what our queue was bound to at the last commit."""
+    return msgspec.json.decode(cursor.get(QUEUE, "[]"), type=list[tuple[str, str]])
 
 
 def _stored_before(found: Record) -> Record:

@@ -103,6 +103,18 @@ class Contract(ConnectorContract):
         assert not [g for b in batches for g in b.gaps], "the session was kept"
         assert [r.body for r in records] == [b"2"]
 
+    def test_other_topics_are_listened_to_after_a_change(self) -> None:
+        """Though the broker kept the session of before."""
+        with self.opened() as connector:
+            self.publish([b"1"])
+            (batch,) = self.batches(connector, 1)
+        other = f"other-{self.name}"
+        with self.opened(batch.cursor, topics=f"{other}/#") as connector:
+            self.publish([b"not this"])
+            self.publisher.send(f"{other}/a", b"2")
+            assert self.bodies(connector, 1) == [b"2"]
+            assert not connector.read(limit=10, wait=0.3).records
+
 
 class TestMqtt5(Contract):
     def test_a_message_has_its_properties(self) -> None:

@@ -105,6 +105,17 @@ class TestExchange(ConnectorContract):
             self.broker.api("GET", "vhosts/%2F")["tracing"],
         )  # fmt: skip
 
+    def test_other_keys_are_listened_to_after_a_change(self) -> None:
+        self.attend()
+        self.publish([b"1"])
+        with self.opened() as connector:
+            (batch,) = self.batches(connector, 1)
+        with self.opened(batch.cursor, keys="c.*") as connector:
+            self.publish([b"not this"])
+            self.client.publish(self.name, "c.d", b"2")
+            assert self.bodies(connector, 1) == [b"2"]
+            assert not connector.read(limit=10, wait=0.3).records
+
     def everything(self) -> list[str]:
         queues = [q["name"] for q in self.broker.api("GET", "queues")]
         return sorted(q for q in queues if self.name in q)
