@@ -11,12 +11,15 @@ export function newer(html, last, make = rows) {
   return make(html).filter((row) => Number(row.dataset.row) > last);
 }
 
-/** Return the newest `most` rows of frames, newest first; of a frame that adds none no row is made. */
+/** Return the beginning of `html` that holds its first rows. Text in it is escaped, so a tag is a tag. */
+export const first = (html, most) => html.split("<tr ", most + 1).join("<tr ");
+
+/** Return the newest `most` rows of frames, newest first; none is made that would not be among them. */
 export function gathered(frames, most, make = rows) {
   const found = [];
   for (const { html, last } of frames) {
     if (found.length >= most) break;
-    found.push(...newer(html, last, make));
+    found.push(...newer(first(html, most - found.length), last, make));
   }
   return found.slice(0, most);
 }

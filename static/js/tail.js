@@ -1,12 +1,14 @@
 // The newest events as rows: newest first, never one twice; while it is paused they wait and are counted.
 import { edge } from "./live.js";
+import { flooding } from "./flood.js";
 import { gathered, rows } from "./newest.js";
 import { localize } from "./times.js";
 
-const KEPT = 200;
-const ROW_MS = 1.5;  // of rest for each row that was drawn: of a flood only some is drawn, the newest
+const KEPT = 200, SOME = 40;  // rows on the page: as they come, and of a flood until it ends
+const ROW_MS = 5, REST_MS = 250;  // of rest for each row drawn, and at most
 let body = null, waiting = [], count = 0, paused = false, button = null;
 let held = [], timer = 0, rested = 0;  // frames that wait to be drawn, newest first
+const flood = flooding(draw, { kept: KEPT, some: SOME, calm: 400 });
 
 function label() {
   button.setAttribute("aria-pressed", paused);
@@ -19,13 +21,20 @@ function show(fresh) {
   localize(body);
 }
 
+function draw(frames, most) {
+  body.replaceChildren(...gathered(frames, most));
+  localize(body);
+}
+
 function flush() {
   clearTimeout(timer);
   timer = 0;
-  const fresh = gathered(held, KEPT), offered = held.reduce((sum, frame) => sum + frame.count, 0);
+  const frames = held, offered = frames.reduce((sum, frame) => sum + frame.count, 0);
   held = [];
-  rested = performance.now() + fresh.length * ROW_MS;
-  if (!fresh.length) return;
+  rested = performance.now() + Math.min(REST_MS, Math.min(offered, SOME) * ROW_MS);
+  if (!frames.length) return;
+  if (!paused && (offered >= KEPT || flood.on)) return void flood.take(frames);
+  const fresh = gathered(frames, KEPT);
   if (!paused) return void show(fresh);
   count += fresh.length < KEPT ? fresh.length : Math.max(KEPT, offered);
   waiting = [...fresh, ...waiting].slice(0, KEPT);
@@ -47,7 +56,9 @@ export const tail = {
   add(frame) {
     if (frame.rows === undefined) return;
     if (frame.after > tail.last) return void edge.again();
-    if (frame.rows) held = [{ html: frame.rows, last: tail.last, count: frame.count }, ...held].slice(0, KEPT);
+    // Rows that are here already count for nothing: a page of them is no flood.
+    const fresh = { html: frame.rows, last: tail.last, count: frame.after === tail.last ? frame.count : 0 };
+    if (frame.rows) held = [fresh, ...held].slice(0, KEPT);
     tail.last = Math.max(tail.last, frame.head);
     if (held.length) timer ||= setTimeout(flush, Math.max(0, rested - performance.now()));
   },
@@ -57,6 +68,7 @@ export const tail = {
     body.replaceChildren(...rows(frame.rows));
     localize(body);
     held = [];
+    flood.drop();
     waiting = [];
     count = 0;
     tail.last = frame.head;
@@ -78,7 +90,11 @@ export const tail = {
     tail.query = field.value;
     tail.last = Number(page.dataset.last);
     button.addEventListener("click", () => {
-      if (paused) resume(); else flush();
+      if (paused) resume();
+      else {
+        flush();
+        flood.end();
+      }
       paused = !paused;
       label();
     });

@@ -83,6 +83,29 @@ def test_pause_keeps_the_rows_waiting(page: Page, shop: System) -> None:
     assert rows(page)[3:] == before[: len(rows(page)) - 3]
 
 
+def test_of_a_flood_the_newest_rows_are_there_and_in_the_end_all(
+    page: Page, server: Evdebug
+) -> None:
+    shop = server.system("flood")
+    send(shop, "First")
+    stand(page, shop)
+    for n in range(8):
+        last = send(shop, *[f"Flood{n}"] * 300)
+    arrives(page, last)
+    found = page.locator("#tail tbody tr")
+    expect(found).to_have_count(200)
+    assert rows(page) == rows(stand(page.context.new_page(), shop))
+    arrives(page, send(shop, "After"))
+    expect(found).to_have_count(200)
+    page.get_by_role("button", name="Pause").click()
+    send(shop, *["Held"] * 300)
+    expect(page.locator("#tail-pause")).to_contain_text("+ wait")
+    page.locator("#tail-pause").click()
+    last = send(shop, "Last")
+    arrives(page, last)
+    assert rows(page) == rows(stand(page.context.new_page(), shop))
+
+
 def test_a_filter_is_followed_and_what_is_wrong_with_it_said(page: Page, shop: System) -> None:
     stand(page, shop)
     field = page.get_by_label("Filter the tail")

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { gathered, newer } from "../../static/js/newest.js";
+import { first, gathered, newer } from "../../static/js/newest.js";
 
 const made = [];
 const make = (html) => {
@@ -25,4 +25,11 @@ test("what would be taken out again is not made", () => {
   const frames = [{ html: "9 8", last: 7 }, { html: "7 6 5", last: 4 }, { html: "4 3", last: 2 }];
   assert.deepEqual(numbers(gathered(frames, 3, make)), [9, 8, 7]);
   assert.deepEqual(made, ["9 8", "7 6 5"]);
+});
+
+test("the first rows of a text", () => {
+  const html = '<tr data-row="3"><td>&lt;tr </td></tr><tr data-row="2"></tr><tr data-row="1"></tr>';
+  assert.equal(first(html, 2), '<tr data-row="3"><td>&lt;tr </td></tr><tr data-row="2"></tr>');
+  assert.equal(first(html, 9), html);
+  assert.equal(first("", 2), "");
 });
