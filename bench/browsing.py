@@ -14,8 +14,12 @@ from tests.running import Evdebug
 
 @contextmanager
 def browsing(bench: Bench) -> Iterator[tuple[Evdebug, Browser]]:
-    """Start a server on the long log and a browser.  raises  services.Missing"""
+    """Start a server on the long log, as it is once its tasks have read it, and a browser.
+
+    raises  services.Missing
+    """
     chromium = services.chromium()
+    bench.step("read", bench.long_log.environment)
     server = Evdebug(bench.folder / "served", settings=bench.long_log.environment)
     with server, sync_playwright() as playwright:
         browser = playwright.chromium.launch(

@@ -60,7 +60,7 @@ def run(bench: Bench) -> Section:
     return Section(
         "drag",
         f"The needle is dragged to and fro for {seconds} s, {bench.rounds} times, over "
-        f"{bench.long_log.count:,} events; the events page follows.",
+        f"{bench.long_log.count:,} events that the server has read; the events page follows.",
         [
             limit("a part, p95", p95, unit="ms", at_most=PART_MS),
             limit("answers that came out of order", traffic.late, unit="", at_most=0),
