@@ -188,7 +188,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=5),
         "options": {"expires": 5},
     },
-    "snapshots": {"task": "apps.projections.tasks.keep_up", "schedule": timedelta(seconds=30)},
+    "snapshots": {
+        "task": "apps.projections.tasks.keep_up",
+        "schedule": timedelta(seconds=10),
+        "options": {"expires": 10},
+    },
     "sweep": {"task": "apps.access.tasks.sweep", "schedule": timedelta(hours=1)},
     "sandboxes": {
         "task": "apps.sandbox.tasks.work",

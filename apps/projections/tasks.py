@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from celery import shared_task
 from django.db import DatabaseError
 
@@ -11,6 +13,9 @@ from apps.projections.models import Follower
 from apps.projections.queries.states import state_at
 
 SPAN = 50_000  # positions looked at in one go
+BUDGET_S = (
+    2.0  # of every ten: a long log that was just imported leaves room for pages and other tasks
+)
 BUSY = 200  # events of a stream from which on it is worth a look
 
 
@@ -21,19 +26,22 @@ def search(number: int) -> None:
 
 
 @shared_task  # type: ignore[untyped-decorator]
-def keep_up() -> int:
+def keep_up(budget: float | None = BUDGET_S) -> int:
     """Fold the busy streams of every system up to its head; return how many were folded.
 
     Ringing twice is harmless. What is stopped half-way goes on where it was.
+
+    budget  seconds after which no further stretch is begun; None folds all of it
     """
-    return sum(_follow(line.slug) for line in log.lines())
+    deadline = float("inf") if budget is None else time.monotonic() + budget
+    return sum(_follow(line.slug, deadline) for line in log.lines())
 
 
-def _follow(slug: str) -> int:
+def _follow(slug: str, deadline: float) -> int:
     line = log.line(slug)
     folded = 0
     follower, _ = Follower.objects.get_or_create(timeline=line.timeline)
-    while follower.position < line.head:
+    while follower.position < line.head and time.monotonic() < deadline:
         upto = min(line.head, follower.position + SPAN)
         touched = facts.touched(line, after=follower.position, upto=upto)
         busy = facts.grown(line, list(touched), upto=upto, least=BUSY)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from apps.eventlog.commands.forget import forget
@@ -45,3 +47,15 @@ def test_forgetting_begins_anew(log: Log) -> None:
     assert not Snapshot.objects.exists()
     assert not Follower.objects.exists()
     assert keep_up() == 1
+
+
+def test_a_long_log_is_followed_in_stretches(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.projections.tasks.SPAN", BUSY)
+    add(log, "busy", 3 * BUSY)
+    now = itertools.count()
+    monkeypatch.setattr("apps.projections.tasks.time.monotonic", lambda: next(now))
+    assert keep_up(budget=2) == 1  # the clock is read once for each stretch
+    assert Follower.objects.get().position == BUSY
+    monkeypatch.undo()
+    keep_up(budget=None)
+    assert Follower.objects.get().position == 3 * BUSY
