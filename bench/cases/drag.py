@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Page, Request
+from playwright.sync_api import FloatRect, Page, Request
 
 from bench.browsing import browsing, signed_in
 from bench.harness import Bench, Section, fact, limit, percentile
@@ -73,8 +73,7 @@ def run(bench: Bench) -> Section:
 
 def _drag(page: Page, seconds: float) -> None:
     """Move the needle across the bar and back, until the time is over; wait for the last answer."""
-    box = page.locator("#tl-zoom").bounding_box()
-    assert box is not None
+    box = _box(page)
     y = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + box["width"] * 0.9, y)
     page.mouse.down()
@@ -85,6 +84,14 @@ def _drag(page: Page, seconds: float) -> None:
         page.wait_for_timeout(STEP_MS)
     page.mouse.up()
     page.wait_for_load_state("networkidle")
+
+
+def _box(page: Page) -> FloatRect:
+    """Return where the bar is; it may be drawn anew just now."""
+    bar = page.locator("#tl-zoom")
+    while (box := bar.bounding_box()) is None:
+        bar.wait_for()
+    return box
 
 
 def _memory(page: Page) -> float:
