@@ -108,7 +108,8 @@ def test_it_knows_no(name: str, code: Code) -> None:
 
 
 def test_a_folder_that_is_in_no_repository(tmp_path_factory: pytest.TempPathFactory) -> None:
-    with pytest.raises(NoRevision, match="not a git repository"):
+    there = shutil.which("git")
+    with pytest.raises(NoRevision, match="not a git repository" if there else "no git on this"):
         Repository(str(tmp_path_factory.mktemp("none")))
 
 
