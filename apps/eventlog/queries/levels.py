@@ -6,23 +6,21 @@ many is no more than that.
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from math import log2
 from typing import NamedTuple
 
-from django.db import connection
-
 from apps.eventlog import store
 from apps.eventlog.places import Line
-from apps.eventlog.queries import log
 from apps.eventlog.queries.lanes import Strings, lanes
+from apps.eventlog.queries.steps import Steps
 from apps.eventlog.told import read, took
 
 READ = 200_000  # positions one call looks at, at most; of more only the last
 PAGE = 10_000  # of these read at once, with their data
 LONGEST = 64 * 1024  # bytes of data that are read; who tells more tells no times
-LINES, STEPS = 64, 1000  # timelines whose levels are remembered, and steps of each
+STEPS = 1000  # whose levels are remembered, of each timeline
 
 # What is added before the logarithm, so that what nobody would notice does not count as a change.
 FLOORS = {"latency": 5_000, "wait": 100_000, "lag": 20}  # µs, µs, events
@@ -44,7 +42,7 @@ class Level(NamedTuple):
 
 
 Levels = dict[int, dict[What, Level]]  # log_time // span -> what -> level
-_known: OrderedDict[tuple[int, int, int], Levels] = OrderedDict()
+_levels = Steps[dict[What, Level]](STEPS, dict)
 
 
 def scaled(code: str, value: float) -> float:
@@ -62,31 +60,11 @@ def levels(line: Line, first: int, last: int, *, span: int) -> Levels:
 
     What is before the newest log_time does not change, so each span is read once by a process.
     """
-    known = _remembered(line, span)
-    missing = next((n for n in range(first, last + 1) if n not in known), None)
-    if missing is None:
-        return {n: known[n] for n in range(first, last + 1)}
-    settled = (line.log_time or 0) // span  # this span may still grow
-    after = log.position_at(line, missing * span - 1)
-    upto = line.head if last >= settled else log.position_at(line, (last + 1) * span - 1)
-    fresh = _read(line, max(after, upto - READ), upto, span)
-    whole = {n: fresh.get(n, {}) for n in range(missing, last + 1)}
-    known.update((n, found) for n, found in whole.items() if n < settled)
-    return {n: whole[n] if n >= missing else known[n] for n in range(first, last + 1)}
 
+    def read(after: int, upto: int) -> Levels:
+        return _read(line, max(after, upto - READ), upto, span)
 
-def _remembered(line: Line, span: int) -> Levels:
-    """Return what is remembered; nothing within a transaction, which may be rolled back."""
-    if connection.in_atomic_block:
-        return {}
-    key = (line.timeline, line.forgotten, span)
-    known = _known.setdefault(key, {})
-    _known.move_to_end(key)
-    if len(_known) > LINES:
-        _known.popitem(last=False)
-    for step in [*known][: max(0, len(known) - STEPS)]:
-        del known[step]
-    return known
+    return _levels.over(line, first, last, span=span, read=read)
 
 
 def _read(line: Line, after: int, upto: int, span: int) -> Levels:

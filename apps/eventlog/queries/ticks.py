@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from django.db import connection
-
 from apps.eventlog import store
 from apps.eventlog.places import Line, position
-from apps.eventlog.queries import log
 from apps.eventlog.queries.lanes import lanes
+from apps.eventlog.queries.steps import Steps
 
 SUMMED = 400_000  # positions one call of `sums` reads at most
-LINES = 64  # timelines and spans whose sums are remembered
-SPANS = 10_000  # of each
+SPANS = 10_000  # whose sums are remembered, of each timeline
 
 Sums = dict[int, dict[int, int]]  # log_time // span -> lane -> events
 
-_known: OrderedDict[tuple[int, int, int], Sums] = OrderedDict()
+_sums = Steps[dict[int, int]](SPANS, dict)
 
 
 class Tick(NamedTuple):
@@ -97,31 +93,11 @@ def spans(line: Line, first: int, last: int, *, span: int) -> Sums:
     What is before the newest log_time does not change, so each span is read once by a process. Of
     more than SUMMED new positions only the last are counted.
     """
-    known = _remembered(line, span)
-    missing = next((n for n in range(first, last + 1) if n not in known), None)
-    if missing is None:
-        return {n: known[n] for n in range(first, last + 1)}
-    settled = (line.log_time or 0) // span  # this span may still grow
-    after = log.position_at(line, missing * span - 1)
-    upto = line.head if last >= settled else log.position_at(line, (last + 1) * span - 1)
-    fresh = sums(line, after=after, upto=upto, span=span)
-    whole = {n: fresh.get(n, {}) for n in range(missing, last + 1)}
-    known.update((n, counts) for n, counts in whole.items() if n < settled)
-    return {n: whole[n] if n >= missing else known[n] for n in range(first, last + 1)}
 
+    def read(after: int, upto: int) -> Sums:
+        return sums(line, after=after, upto=upto, span=span)
 
-def _remembered(line: Line, span: int) -> Sums:
-    """Return what is remembered; nothing within a transaction, which may be rolled back."""
-    if connection.in_atomic_block:
-        return {}
-    key = (line.timeline, line.forgotten, span)
-    known = _known.setdefault(key, {})
-    _known.move_to_end(key)
-    if len(_known) > LINES:
-        _known.popitem(last=False)
-    if len(known) > SPANS:
-        known.clear()
-    return known
+    return _sums.over(line, first, last, span=span, read=read)
 
 
 def hours(line: Line, wanted: Iterable[int]) -> Sums:
