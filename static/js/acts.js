@@ -1,7 +1,8 @@
 // What buttons, links and keys do, by name. A link's own address says the same without script.
 import { copy, toast } from "./toast.js";
 import { pause, play } from "./play.js";
-import { ask, goLive, recorded, seek, state } from "./playhead.js";
+import { ask } from "./ask.js";
+import { goLive, recorded, seek, state } from "./playhead.js";
 import * as rows from "./rows.js";
 import { go } from "./address.js";
 import { zoom } from "./timeline.js";

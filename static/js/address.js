@@ -58,11 +58,10 @@ export function listen(seek) {
     const a = e.target.closest?.("a[data-soft], a[data-carry]");
     if (a && "carry" in a.dataset) return carry(a);
     if (!a || e.defaultPrevented || e.button || e.ctrlKey || e.metaKey || e.shiftKey || e.altKey) return undefined;
-    const url = new URL(a.href, location.href);
+    // The link may have been drawn for an older moment than the hand is at by now.
+    const url = withParams(a.href, { at: new URL(location.href).searchParams.get("at") });
     if (url.pathname !== location.pathname) return undefined;
     e.preventDefault();
-    const at = url.searchParams.get("at");
-    if (at !== new URL(location.href).searchParams.get("at")) seek(at);
     return go(url);
   });
 }

@@ -1,6 +1,7 @@
 // A part that is asked for again while its answer is on its way waits in htmx's queue; but the answer
 // replaces the part, and with it the queue is gone. Whoever let go of a key just then would look at an
 // old moment for good. So what a part missed is remembered here, and asked for once it is replaced.
+// Nor is a part replaced while a pointer is pressed on it: the click would be lost, a text half selected.
 
 const TOLD = ["playhead", "settled", "filters", "zoom", "marks", "refold"];
 const flying = new Map();  // id of a part → the event it missed, "" for none
@@ -8,7 +9,12 @@ const flying = new Map();  // id of a part → the event it missed, "" for none
 /** Whether a part, by its hx-trigger, listens for an event told on the body. */
 export const listens = (trigger, type) => (trigger ?? "").split(",").some((each) => each.trim() === `${type} from:body`);
 
-if (globalThis.document) {
+const again = (part, type) => {
+  const [url, swap] = ["hx-get", "hx-swap"].map((name) => part.getAttribute(name));
+  globalThis.htmx.ajax("GET", url, { source: part, target: part, swap, event: new CustomEvent(type) });
+};
+
+function missing() {
   document.addEventListener("htmx:beforeRequest", ({ detail: { elt } }) => {
     if (elt.id && "follow" in elt.dataset) flying.set(elt.id, "");
   });
@@ -18,8 +24,33 @@ if (globalThis.document) {
   document.addEventListener("htmx:afterRequest", ({ detail: { requestConfig: { elt: { id, isConnected } } } }) => {
     const missed = flying.get(id), part = document.getElementById(id);
     flying.delete(id);
-    if (!missed || isConnected || !part) return;
-    const [url, swap] = ["hx-get", "hx-swap"].map((name) => part.getAttribute(name));
-    globalThis.htmx.ajax("GET", url, { source: part, target: part, swap, event: new CustomEvent(missed) });
+    if (missed && !isConnected && part) again(part, missed);
   });
+}
+
+function pressing() {
+  let pressed = null;
+  const late = new Map();  // id of a part → the event whose answer came while it was pressed
+  document.addEventListener("pointerdown", (e) => { pressed = e.target; }, true);
+  document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    const { elt, triggeringEvent } = detail.requestConfig;
+    if (!("follow" in elt.dataset) || elt !== detail.target || !elt.contains(pressed)) return;
+    if (elt.id === "timeline" && !pressed.closest("a, button, summary")) return;  // a drag, which draws it anew
+    detail.shouldSwap = false;
+    late.set(elt.id, triggeringEvent?.type ?? "playhead");
+  });
+  const lifted = () => {
+    pressed = null;
+    setTimeout(() => late.forEach((type, id) => {  // after the click, which may ask for another moment
+      const part = document.getElementById(id);
+      late.delete(id);
+      if (part) again(part, type);
+    }));
+  };
+  ["pointerup", "pointercancel"].forEach((name) => document.addEventListener(name, lifted, true));
+}
+
+if (globalThis.document) {
+  missing();
+  pressing();
 }

@@ -3,6 +3,7 @@
 // "settled" once the hand rests. Everything that shows the position is bound with data-* attributes.
 import { positionAt, read, refine, timeAt } from "./anchors.js";
 import * as address from "./address.js";
+import { ask } from "./ask.js";
 import { ago, clock, date, group } from "./format.js";
 import { paced } from "./paced.js";
 
@@ -25,14 +26,14 @@ const tell = (name) => document.body.dispatchEvent(new CustomEvent(name, { bubbl
 const follow = paced(50, () => tell("playhead"));
 const write = paced(300, () => address.move(state.live ? null : state.at));
 const COUNTED = 10000;  // ms between counts while only the live edge moves
-let resting = 0, saying = 0, counted = 0;
+let resting = 0, saying = 0, counted = 0, held = null;
 
 /**
  * Move the playhead. `quiet` leaves the address as it is (it was the address that moved); `edge` says
  * that nobody moved it: the log grew while live.
  */
 export function seek(position, { live = false, quiet = false, edge = false } = {}) {
-  if (!recorded()) return;
+  if (!recorded()) { held = { position, live, quiet, edge }; return; }
   state.edge = edge;
   state.at = Math.max(Math.min(state.first, state.last), Math.min(state.last, Math.round(position)));
   state.live = live;
@@ -42,6 +43,14 @@ export function seek(position, { live = false, quiet = false, edge = false } = {
   clearTimeout(resting);
   clearTimeout(saying);
   resting = setTimeout(rest, 300);
+}
+
+/** Make the last move that was asked for before the server had drawn the timeline. */
+export function release() {
+  if (!held || !recorded()) return;
+  const { position, ...options } = held;
+  held = null;
+  seek(options.live ? state.last : position, options);
 }
 export const goLive = (options) => seek(state.last, { live: true, ...options });
 
@@ -59,19 +68,6 @@ async function rest() {
   state.anchors = refine(state.anchors, at, found.ms);
   render();
   saying = setTimeout(() => { document.getElementById("said").textContent = `${clock(found.ms, { unit: "s" })}, ${found.text}`; }, 300);
-}
-
-const AWAY = "The server does not answer; the playhead stays where it is";
-
-/** Ask the server about a moment: {at} a position or text, {go} next, previous, next-failure, … {n}. */
-export async function ask(question) {
-  const url = new URL(document.getElementById("dock").dataset.moment, location.href);
-  for (const [name, value] of Object.entries(question)) url.searchParams.set(name, value);
-  const answer = await fetch(url, { headers: { Accept: "application/json" } }).catch(() => null);
-  const body = await answer?.json().catch(() => null);
-  if (!body) throw Object.assign(new Error(AWAY), { away: true });
-  if (!answer.ok) throw new Error(body.detail);
-  return body;
 }
 
 const setText = (el, value) => { if (el.textContent !== value) el.textContent = value; };

@@ -3,7 +3,7 @@ import * as address from "./address.js";
 import { timeAt } from "./anchors.js";
 import { paced } from "./paced.js";
 import { pause } from "./play.js";
-import { goLive, load, now, positionOf, render, seek, state } from "./playhead.js";
+import { goLive, load, now, positionOf, release, render, seek, state } from "./playhead.js";
 import { text, within, zoomed } from "./window.js";
 
 const dock = globalThis.document?.getElementById("dock");
@@ -105,4 +105,5 @@ export function drawn() {
   dock.querySelectorAll(":disabled").forEach((el) => { el.disabled = false; });
   if (state.live && before && state.last > before) seek(state.last, { live: true, quiet: true, edge: true });
   else render();
+  release();
 }

@@ -1,7 +1,8 @@
 // Small behaviours of the shell: dialogs, menus that close, checkboxes that are links, the jump field.
+import { ask } from "./ask.js";
 import { parse } from "./jump.js";
 import { pause } from "./play.js";
-import { ask, now, seek } from "./playhead.js";
+import { now, seek } from "./playhead.js";
 import { toast } from "./toast.js";
 
 const $$ = (selector, el = document) => [...el.querySelectorAll(selector)];

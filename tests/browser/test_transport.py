@@ -127,6 +127,36 @@ def test_a_move_while_an_answer_is_under_way_is_not_forgotten(page: Page, shop: 
     page.unroute_all(behavior="ignoreErrors")
 
 
+def test_a_move_before_the_timeline_is_there_is_not_forgotten(page: Page, shop: System) -> None:
+    held: list[Route] = []
+    page.route("**/dock?*", lambda route: held.append(route))
+    page.goto(f"/{shop.slug}/events?at=200&event=150")
+    page.get_by_role("link", name="Rewind to here").click()
+    awaited(page, lambda: bool(held), "the timeline to be asked for")
+    assert shown(page) == 200
+    held[0].continue_()
+    page.unroute_all()
+    expect(page).to_have_url(re.compile("[?&]at=150"))
+    settled(page)
+    assert shown(page) == 150
+
+
+def test_a_part_is_not_replaced_under_a_pressed_pointer(page: Page, shop: System) -> None:
+    stand(page, shop, 200)
+    page.evaluate("""() => { window.kept = 0; addEventListener('htmx:beforeSwap', (e) => {
+        if (e.detail.target.id === 'results' && !e.detail.shouldSwap) window.kept += 1; }); }""")
+    row = page.locator("#results tr[data-pos]").nth(3)
+    wanted = row.get_attribute("data-pos")
+    row.locator("td").nth(1).hover()
+    page.mouse.down()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => window.kept > 0")
+    page.mouse.up()
+    expect(page).to_have_url(re.compile(f"event={wanted}"))
+    settled(page)
+    assert shown(page) > 200
+
+
 @pytest.mark.slow
 def test_dragging_to_the_right_edge_goes_live(page: Page, shop: System) -> None:
     stand(page, shop, 200)
