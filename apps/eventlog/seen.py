@@ -47,6 +47,21 @@ def pack_id(event_id: str) -> bytes:
     return event_id.encode()
 
 
+def pack_ids(ids: Sequence[str]) -> list[bytes]:
+    """Return what `pack_id` returns for each; canonical UUIDs are packed all at once."""
+    digits = "".join(ids).replace("-", "")
+    if len(digits) == 32 * len(ids) and all(
+        len(i) == 36 and i[8:24:5] == "----" and i.count("-") == 4 for i in ids
+    ):
+        try:
+            packed = bytes.fromhex(digits)
+        except ValueError:
+            packed = b""
+        if packed.hex() == digits:
+            return [b"\0" + packed[n : n + 16] for n in range(0, len(packed), 16)]
+    return [pack_id(i) for i in ids]
+
+
 def unpack_id(packed: bytes) -> str:
     """Return the id `pack_id` was given."""
     if packed[:1] != b"\0":

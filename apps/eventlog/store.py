@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from sqlite3 import Cursor
@@ -99,8 +99,11 @@ def among(values: Iterable[Any]) -> Iterator[tuple[str, Sequence[Any]]]:
             yield "= ANY(%s)", (part,)
 
 
-def insert_events(rows: Sequence[Sequence[Any]]) -> None:
-    """Insert rows of EVENT_COLUMNS: executemany on SQLite, COPY on PostgreSQL."""
+def insert_events(rows: Iterable[Sequence[Any]]) -> None:
+    """Insert rows of EVENT_COLUMNS: executemany on SQLite, COPY on PostgreSQL.
+
+    They are taken one by one, so that PostgreSQL works on the first while the next are made.
+    """
     columns = ", ".join(EVENT_COLUMNS)
     if sqlite():
         marks = ", ".join("?" * len(EVENT_COLUMNS))
@@ -120,37 +123,35 @@ def insert_events(rows: Sequence[Sequence[Any]]) -> None:
             write(row)
 
 
-def add_names(table: str, system: int, names: Sequence[str]) -> dict[str, int]:
-    """Insert names that may be new and return the ids of all of them.
+def ensure_names(
+    table: str, system: int, names: Collection[str]
+) -> tuple[dict[str, int], Collection[str]]:
+    """Return the ids of names, those that are new inserted, and the names that were there.
 
-    `table` is "stream" or "correlation". Two timelines of a system may add the same name at
-    once; the second finds the first's.
+    `table` is "stream" or "correlation". The insert is tried first: most names a writer does not
+    know are of the moment, so there would be nothing to find. Two timelines of a system may add
+    the same name at once; the second finds the first's.
     """
-    category = table == "stream"
-    columns = "system_id, name, category" if category else "system_id, name"
-    rows = [
-        (system, name, name.partition("-")[0]) if category else (system, name)
-        for name in sorted(names)  # in one order, or two timelines adding the same names deadlock
-    ]
-    if sqlite():
-        # The transaction is the only writer, so the ids can be given out here.
-        last = fetch(f"SELECT coalesce(max(id), 0) FROM eventlog_{table}")[0][0]
-        marks = ", ".join(["%s"] * (len(rows[0]) + 1))
-        execute_many(
-            f"INSERT INTO eventlog_{table} ({columns}, id) VALUES ({marks})",
-            [(*row, last + n) for n, row in enumerate(rows, 1)],
-        )
-        return {row[1]: last + n for n, row in enumerate(rows, 1)}
-    arrays = [list(column) for column in zip(*rows, strict=True)][1:]
-    unnested = ", ".join(["unnest(%s::text[])"] * len(arrays))
+    ordered = sorted(names)  # or two timelines adding the same names deadlock
+    columns, values = "system_id, name", "%s, value"
+    if table == "stream":
+        columns, values = f"{columns}, category", f"{values}, {_category()}"
+    each = "json_each(%s)" if sqlite() else "unnest(%s::text[]) u(value)"
+    given = json.dumps(ordered) if sqlite() else ordered
     made: dict[str, int] = dict(fetch(
-        f"INSERT INTO eventlog_{table} ({columns}) SELECT %s, {unnested} ON CONFLICT DO NOTHING"
-        " RETURNING name, id",
-        [system, *arrays],
+        f"INSERT INTO eventlog_{table} ({columns}) SELECT {values} FROM {each}"
+        " WHERE true ON CONFLICT DO NOTHING RETURNING name, id",
+        [system, given],
     ))  # fmt: skip
-    if len(made) < len(rows):  # another timeline of the system added some
-        made |= names_to_ids(table, system, [name for name in names if name not in made])
-    return made
+    held = [name for name in ordered if name not in made] if len(made) < len(ordered) else []
+    return made | (names_to_ids(table, system, held) if held else {}), held
+
+
+def _category() -> str:
+    """Return SQL for what precedes the first "-" of `value`."""
+    if sqlite():
+        return "substr(value, 1, instr(value || '-', '-') - 1)"
+    return "split_part(value, '-', 1)"
 
 
 def names_to_ids(table: str, system: int, names: Iterable[str]) -> dict[str, int]:

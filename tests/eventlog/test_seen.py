@@ -62,3 +62,25 @@ def test_chunks_hold_every_entry(entries: list[tuple[int, int]]) -> None:
         checked = [n for n in same if (entries[n][1] ^ identity) & 0xFFFFFFFF == 0]
         assert seen.find(made[digest >> 56], digest) == same
         assert seen.find(made[digest >> 56], digest, check=identity) == checked
+
+
+UUID = "9f2c1d3e-0a4b-4c5d-8e6f-a0b1c2d3e4f5"
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [],
+        [UUID],
+        [UUID, "00000000-0000-0000-0000-000000000000", UUID],
+        [UUID, "order-1"],
+        [UUID.upper(), UUID],
+        ["x" * 32, UUID],
+        [UUID, "9f2c1d3e-0a4b-4c5d-8e6f-a0b1c2d3-e4f"],
+        [UUID, "9f2c1d3e-0a4b-4c5d-8e6f-a0b1c2d3e4fé"],
+        [UUID, "9f2c1d3e-0a4b-4c5d-8e6f-a0b1c2d3e4 5", ""],
+        ["9f2c1d3e-0a4b-4c5d-8e6f-a0b1c2d3e 4f5"[:36], UUID],
+    ],
+)
+def test_ids_packed_together_are_packed_alike(ids: list[str]) -> None:
+    assert seen.pack_ids(ids) == [seen.pack_id(i) for i in ids]

@@ -100,6 +100,18 @@ def viewer_count(log: Log, upto: int) -> int:
     return sum(e.kind != "delivery" for e in log.read(upto=upto))
 
 
+@pytest.mark.parametrize(
+    ("asked", "shown"), [("25", 25), ("3", 10), ("1000", 60), ("0", 60), ("x", 60), ("-1", 60)]
+)
+def test_a_part_may_hold_as_many_rows_as_can_be_seen(
+    viewer: Client, trade: Log, asked: str, shown: int
+) -> None:
+    part = viewer.get("/shop/events/results", {"rows": asked}, headers=PART)
+    assert len(rows(part)) == shown
+    older = viewer.get("/shop/events/rows", {"before": rows(part)[-1]}, headers=PART)
+    assert (rows(part) + rows(older))[:60] == rows(viewer.get("/shop/events"))
+
+
 def test_a_wrong_query_says_where(viewer: Client, trade: Log) -> None:
     page = viewer.get("/shop/events?q=type:OrderPlaced+typ:x")
     assert page.status_code == 422

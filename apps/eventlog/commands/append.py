@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +18,7 @@ from apps.eventlog.commands.repeats import Repeats
 from apps.eventlog.envelope import Envelope, inherits
 from apps.eventlog.errors import LogUnavailable, UnknownTimeline, WrongRevision
 from apps.eventlog.memory import Memory
-from apps.eventlog.places import BITS, MASK, Line
+from apps.eventlog.places import BITS, Line
 from apps.eventlog.signals import appended
 
 MINUTE, HOUR = 60_000_000, 3_600_000_000  # µs
@@ -123,29 +124,36 @@ class Batch:
         self.log_time = row.log_time if row.log_time is not None else -(1 << 62)
         self.repeats = Repeats(row, memory)
         self.causes = resolve.Causes(row, memory)
+        self.new: Sequence[Envelope] = ()
+        self.lanes: list[int] = []
+        self.packed: list[bytes] = []
         self.digests: list[int] = []
-        self.rollups: dict[tuple[int, int], list[int]] = {}  # (lane, minute) -> count, first
+        self.identities: list[int] = []
+        self.found: list[int | None] = []  # the cause of each
+        self.rollups: dict[tuple[int, int], tuple[int, int]] = {}  # (lane, minute) -> count, first
 
     def take(self, envelopes: Sequence[Envelope], expected: Mapping[str, int]) -> None:
-        """Turn envelopes into rows, in order."""
-        packed = [seen.pack_id(e.id) for e in envelopes]
-        digests = [seen.id_digest(p) for p in packed]
-        seed, identity = self.memory.seed, seen.identity_digest
-        identities = [identity(p, seed(e.source)) for p, e in zip(packed, envelopes, strict=True)]
+        """Find out all that the rows need to know: names, duplicates, causes."""
+        packed = seen.pack_ids([e.id for e in envelopes])
+        digests = list(map(seen.id_digest, packed))
+        sources = [e.source for e in envelopes]
+        seeds = {source: self.memory.seed(source) for source in set(sources)}
+        identities = list(map(seen.identity_digest, packed, map(seeds.__getitem__, sources)))
         lanes = names.prepare(self.row, self.memory, envelopes, expected)
         self._expect(expected)
         if self.repeats.find(envelopes, packed, digests, identities):
             again = self.repeats.stored.keys() | self.repeats.inner.keys()
             new = [index for index in range(len(envelopes)) if index not in again]
-            packed = [packed[i] for i in new]
+            self._number(len(envelopes), new)
+            envelopes, packed = [envelopes[i] for i in new], [packed[i] for i in new]
             digests, identities = [digests[i] for i in new], [identities[i] for i in new]
             lanes = [lanes[i] for i in new]
-            self._build([envelopes[i] for i in new], lanes, packed, digests, identities)
-            self._number(len(envelopes), new)
         else:
-            self._build(envelopes, lanes, packed, digests, identities)
             head = self.row.head
             self.positions = list(range(head + 1, head + len(envelopes) + 1))
+        self.new, self.lanes, self.packed = envelopes, lanes, packed
+        self.digests, self.identities = digests, identities
+        self.found = self.causes.of(envelopes, digests, identities)
 
     def _expect(self, expected: Mapping[str, int]) -> None:
         for stream, revision in expected.items():
@@ -160,23 +168,19 @@ class Batch:
             at[index] = at[first]
         self.positions = [at[index] for index in range(count)]
 
-    def _build(
-        self,
-        envelopes: Sequence[Envelope],
-        lanes: Sequence[int],
-        packed: Sequence[bytes],
-        digests: list[int],
-        identities: list[int],
-    ) -> None:
-        """Make the rows of what is new. The one loop that every event pays for."""
-        memory, now = self.memory, self.now
+    def _built(self) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of what is new, while the database takes them.
+
+        The one loop that every event pays for; it asks the database nothing.
+        """
+        memory, now, envelopes = self.memory, self.now, self.new
         streams, revisions = memory.streams, memory.revisions
-        known, log_time, rollups = memory.correlations, self.log_time, self.rollups
+        known, log_time = memory.correlations, self.log_time
         correlations: list[int | None] = []
+        minutes: list[int] = []
         key = self.row.timeline << BITS | self.row.head
-        causes = self.causes.of(envelopes, digests, identities)
-        append_row, add = self.rows.append, correlations.append
-        for e, lane, id_, cause in zip(envelopes, lanes, packed, causes, strict=True):
+        keep, add, minutes_add = self.rows.append, correlations.append, minutes.append
+        for e, lane, id_, cause in zip(envelopes, self.lanes, self.packed, self.found, strict=True):
             key += 1
             stream = revision = None
             if e.stream:
@@ -187,24 +191,32 @@ class Batch:
                 correlation = self.causes.correlation(cause, envelopes, correlations)
             add(correlation)
             at = now if e.time is None else e.time
-            log_time = max(log_time, min(at, now))
+            if log_time < at:  # max(log_time, min(at, now)), without the calls
+                log_time = at if at < now else max(log_time, now)
             checksum = crc32(e.data, crc32(e.metadata, crc32(id_)))
-            append_row(
-                (key, at, now, log_time, cause, correlation, stream, lane, revision,
-                 checksum - (checksum >> 31 << 32), id_, e.partition, e.offset, e.key,
-                 e.metadata, e.data)
+            minutes_add(log_time // MINUTE)
+            row = (
+                key, at, now, log_time, cause, correlation, stream, lane, revision,
+                checksum - (checksum >> 31 << 32), id_, e.partition, e.offset, e.key,
+                e.metadata, e.data,
             )  # fmt: skip
-            sums = rollups.get((lane, minute := log_time // MINUTE))
-            if sums is None:
-                sums = rollups[lane, minute] = [0, key & MASK]
-            sums[0] += 1
-        self.log_time, self.digests = log_time, digests
-        memory.tail.extend(digests, identities, correlations)
+            keep(row)
+            yield row
+        self._count(list(zip(self.lanes, minutes, strict=True)))
+        self.log_time = log_time
+        memory.tail.extend(self.digests, self.identities, correlations)
+
+    def _count(self, keys: list[tuple[int, int]]) -> None:
+        """Count the new rows by (lane, minute), and note the first position of each."""
+        first = self.row.head + 1
+        places = range(first + len(keys) - 1, first - 1, -1)
+        firsts = dict(zip(reversed(keys), places, strict=True))  # the last to be set is the first
+        self.rollups = {key: (n, firsts[key]) for key, n in Counter(keys).items()}
 
     def write(self) -> None:
         """Write everything; nothing is visible before the commit."""
-        if self.rows:
-            store.insert_events(self.rows)
+        if self.new:
+            store.insert_events(self._built())
             head = self.row.head + len(self.rows)
             with store.in_one_go():
                 store.add_rollups(self._sums())

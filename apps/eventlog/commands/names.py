@@ -39,19 +39,14 @@ def prepare(
     correlations = {e.correlation for e in envelopes}
     correlations.discard("")
     if unknown := correlations.difference(memory.correlations):
-        found = store.names_to_ids("correlation", row.system, unknown)
-        if fresh_names := unknown.difference(found):
-            found |= store.add_names("correlation", row.system, list(fresh_names))
-        memory.correlations |= found
+        memory.correlations |= store.ensure_names("correlation", row.system, unknown)[0]
     known = memory.lanes
     return [known[lane] for lane in lanes]
 
 
 def _streams(row: Row, memory: Memory, unknown: set[str]) -> None:
-    found = store.names_to_ids("stream", row.system, unknown)
-    _revisions(row, memory, list(found.values()))
-    if fresh := unknown.difference(found):
-        found |= store.add_names("stream", row.system, list(fresh))
+    found, held = store.ensure_names("stream", row.system, unknown)
+    _revisions(row, memory, [found[name] for name in held])
     memory.streams |= found
 
 

@@ -39,24 +39,24 @@ class Causes:
         last = self.row.head + len(envelopes)
         ours = dict(zip(digests, range(first, last + 1), strict=True))
         sources: dict[int, int] = {}
-        known = {e.id: digest for e, digest in zip(envelopes, digests, strict=True)}
-        keys = [self._key(e, known) if e.causation and e.cause is None else None for e in envelopes]
+        keys = self._keys(envelopes, digests)
         if any(e.causation_source for e in envelopes):
             sources = dict(zip(identities, range(first, last + 1), strict=True))
         near = self._near(ours, sources)
-        if far := {key for key in keys if key is not None and near(key) is None}:
-            self._search(list(far))
+        held = {key: at for key in set(keys) if key is not None and (at := near(key)) is not None}
+        if far := [key for key in set(keys) if key is not None and key not in held]:
+            self._search(far)
+            held |= self._found
         causes: list[int | None] = []
-        for index, key in enumerate(keys):
-            e = envelopes[index]
+        for index, (e, key) in enumerate(zip(envelopes, keys, strict=True)):
             if key is None:
                 causes.append(e.cause if e.cause is not None and 0 < e.cause <= last else None)
                 continue
-            cause = near(key) or self._found.get(key)
+            cause = held.get(key)
             causes.append(cause)
             if cause is None:
                 self._waiting.append((index, key[0], e))
-        if any(inherits(e.kind, e.tap) for e in envelopes):
+        if any(inherits(*which) for which in {(e.kind, e.tap) for e in envelopes}):
             self._load_correlations({c for c in causes if c is not None})
         return causes
 
@@ -75,15 +75,20 @@ class Causes:
 
         return near
 
-    def _key(self, e: Envelope, known: dict[str, int]) -> Digests:
-        digest = known.get(e.causation)
-        if digest is not None and not e.causation_source:
-            return digest, None
-        packed = seen.pack_id(e.causation)
-        if not e.causation_source:
-            return seen.id_digest(packed), None
+    def _keys(self, envelopes: Sequence[Envelope], digests: Sequence[int]) -> list[Digests | None]:
+        """Return what each event's cause is looked up by; None where it names none."""
+        known = dict(zip((e.id for e in envelopes), digests, strict=True))
+        asked = [e.causation if e.cause is None else "" for e in envelopes]
+        other = list(set(asked).difference(known))
+        known.update(zip(other, map(seen.id_digest, seen.pack_ids(other)), strict=True))
+        return [
+            ((known[name], self._identity(e) if e.causation_source else None) if name else None)
+            for e, name in zip(envelopes, asked, strict=True)
+        ]
+
+    def _identity(self, e: Envelope) -> int:
         seed = self.memory.seed(e.causation_source)
-        return seen.id_digest(packed), seen.identity_digest(packed, seed)
+        return seen.identity_digest(seen.pack_id(e.causation), seed)
 
     def _search(self, keys: list[Digests]) -> None:
         for part in remember.segments(self.row):

@@ -68,16 +68,22 @@ def asked(text: str, *, columns: list[str], everything: bool) -> Asked:
 
 
 def rows(
-    line: Line, wanted: Asked, *, at: int, before: int | None = None, after: int | None = None
+    line: Line,
+    wanted: Asked,
+    *,
+    at: int,
+    before: int | None = None,
+    after: int | None = None,
+    limit: int = PAGE,
 ) -> Rows:
-    """Return up to 60 matches at or before `at`, newest first.
+    """Return up to `limit` matches at or before `at`, newest first.
 
     before  only older ones than this position
     after   only newer ones, those nearest to it
     """
     upwards = after is not None and before is None
     page = search(
-        line, wanted.effective, at=at, before=before, after=after, limit=PAGE, ascending=upwards
+        line, wanted.effective, at=at, before=before, after=after, limit=limit, ascending=upwards
     )
     events = list(reversed(page.events)) if upwards else page.events
     newer = events[0].position if events and (page.next if upwards else before) else None

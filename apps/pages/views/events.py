@@ -22,6 +22,7 @@ from apps.pages.views.frame import Frame, is_part, of_system, whole
 from apps.pages.views.touring import note_progress
 
 LOADED = 600  # rows a table holds before the next page replaces it
+FEWEST = 10  # rows a part may ask for: as many as can be seen, while the playhead moves
 
 
 @require_GET
@@ -143,10 +144,13 @@ def results_context(request: HttpRequest, frame: Frame) -> dict[str, Any]:
     if context["error"]:
         return context | {"table": None}
     before, after = (whole(request.GET.get(name, "")) for name in ("before", "after"))
+    seen = whole(request.GET.get("rows", "")) or browser.PAGE
+    limit = max(FEWEST, min(seen, browser.PAGE))
     try:
         table = browser.rows(
-            frame.line, context["asked"], at=frame.at.position, before=before, after=after
-        )
+            frame.line, context["asked"],
+            at=frame.at.position, before=before, after=after, limit=limit,
+        )  # fmt: skip
     except QueryError as error:  # a moment in the query that only the log can judge
         return context | {"error": error, "table": None}
     return context | {
@@ -154,7 +158,7 @@ def results_context(request: HttpRequest, frame: Frame) -> dict[str, Any]:
         "cast": cast(frame.line.system) if not table.rows else None,
         "offered": browser.offered(table.rows, context["asked"].columns),
         "selected": whole(request.GET.get("event", "")),
-        "loaded": browser.PAGE,
+        "loaded": limit,
         "most": LOADED,
         "paged": before is not None or after is not None,
         # What the links of all rows begin with: made once, not sixty times.
