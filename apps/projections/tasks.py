@@ -7,7 +7,7 @@ import time
 from celery import shared_task
 from django.db import DatabaseError
 
-from apps.eventlog.queries import facts, log
+from apps.eventlog.queries import facts, log, tallies
 from apps.projections.commands import searches
 from apps.projections.models import Follower
 from apps.projections.queries.states import state_at
@@ -43,7 +43,7 @@ def _follow(slug: str, deadline: float) -> int:
     follower, _ = Follower.objects.get_or_create(timeline=line.timeline)
     while follower.position < line.head and time.monotonic() < deadline:
         upto = min(line.head, follower.position + SPAN)
-        touched = facts.touched(line, after=follower.position, upto=upto)
+        touched = tallies.touched(line, after=follower.position, upto=upto)
         busy = facts.grown(line, list(touched), upto=upto, least=BUSY)
         for name, _ in facts.names(busy).values():
             state_at(line, name, at=upto, marks=True)

@@ -69,6 +69,24 @@ def test_a_trace_has_all_its_views(viewer: Client, wrong: Log) -> None:
     assert words.index("handled Ordered twice") < words.index("dead-lettered Shipped")
 
 
+def test_a_trace_is_replayed_from_before_its_first_event(
+    viewer: Client, debugger: Client, wrong: Log
+) -> None:
+    def offered(client: Client) -> tuple[str, str]:
+        found = re.search(
+            r'name="base" value="(\d+)"><button class="btn btn-s btn-f"( disabled)?',
+            page(client, f"/shop/traces/{WRONG}"),
+        )
+        assert found
+        return found[1], found[2] or ""
+
+    root = next(e.position for e in wrong.read() if e.correlation == WRONG)
+    assert offered(viewer) == (str(root - 1), " disabled")
+    assert offered(debugger) == (str(root - 1), "")
+    made = debugger.post("/shop/sandboxes", {"base": str(root - 1)})
+    assert made.status_code == 302
+
+
 def test_what_is_after_the_playhead_is_hatched(viewer: Client, wrong: Log) -> None:
     root = json.loads(viewer.get(f"/shop/traces/{WRONG}/json").content)["root"]
     assert "w-fut" not in page(viewer, f"/shop/traces/{root}")

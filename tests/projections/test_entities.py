@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from apps.eventlog.queries import facts
+from apps.eventlog.queries import tallies
 from apps.projections.errors import BadExpression
 from apps.projections.queries import entities as listing
 from apps.projections.queries.batches import states_at
@@ -84,12 +84,12 @@ def test_what_changed_between_two_moments(log: Log) -> None:
     assert what_changed(log.line, before=3, after=3).entities == 0
 
 
-@pytest.mark.parametrize("near", [0, facts.NEAR])
+@pytest.mark.parametrize("near", [0, tallies.NEAR])
 def test_the_counts_are_those_of_looking_at_each(
     log: Log, near: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(facts, "NEAR", near)
-    monkeypatch.setattr(facts, "READ", 0)
+    monkeypatch.setattr(tallies, "NEAR", near)
+    monkeypatch.setattr(tallies, "READ", 0)
     chance = random.Random(7)
     alive: list[dict[str, Any]] = [{}]
     for _ in range(120):

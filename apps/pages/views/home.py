@@ -91,6 +91,7 @@ def _welcome(request: HttpRequest) -> dict[str, Any]:
         "buses": available(), "may_make": seat is not None and includes(seat.role, "admin"),
         "steps": [(step, step.name in done, step.name == current) for step in tour.STEPS],
         "done": len(done), "door": request.build_absolute_uri("/v1/events"),
+        "spans": request.build_absolute_uri("/v1/traces"),
         "empty": not any(s.line.head for s in seats),
     }  # fmt: skip
 

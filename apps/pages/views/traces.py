@@ -170,7 +170,7 @@ def _drawn(request: HttpRequest, frame: Frame, view: View) -> dict[str, Any]:
             problems=view.problems,
         ),
         "log": _log(view, known, frame.at.position),
-        "stream": view.stream,
+        "stream": view.stream, "may_fork": frame.may("debugger"),
         "skews": sorted(view.behind.items(), key=lambda each: -each[1])[:5],
         "by_now": sum(p <= frame.at.position for p, e in tree.events.items()
                       if e.kind != "response"),

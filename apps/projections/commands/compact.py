@@ -14,7 +14,7 @@ from typing import Any
 
 from apps.eventlog.errors import EventLogError
 from apps.eventlog.places import Line, place
-from apps.eventlog.queries import facts
+from apps.eventlog.queries import facts, tallies
 from apps.projections import blame, exact, packing
 from apps.projections.exact import MISSING
 from apps.projections.models import Snapshot
@@ -37,7 +37,7 @@ def keep_states(line: Line, *, before: int) -> int:
     raises  Disagreement; whatever was kept until then changes no answer
     """
     upto = min(before - 1, line.head)
-    numbers = sorted(facts.touched(line, after=line.base, upto=upto))
+    numbers = sorted(tallies.touched(line, after=line.base, upto=upto))
     count = 0
     for start in range(0, len(numbers), TOGETHER):
         some = numbers[start : start + TOGETHER]

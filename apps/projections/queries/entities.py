@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from apps.eventlog.places import Line
-from apps.eventlog.queries import facts
+from apps.eventlog.queries import facts, tallies
 from apps.eventlog.queries import streams as streaming
 from apps.projections.diff import Change, changes
 from apps.projections.errors import BadExpression
@@ -133,7 +133,7 @@ def _likely(
 
 def begun(line: Line, *, at: int) -> int | None:
     """Return how many entities began by a moment, None where they are too many to count."""
-    return facts.counted(line, after=0, upto=at).streams if facts.few(line, COUNTED) else None
+    return tallies.counted(line, after=0, upto=at).streams if tallies.few(line, COUNTED) else None
 
 
 def field_of(text: str) -> str:
@@ -203,8 +203,11 @@ def what_changed(line: Line, *, before: int, after: int, limit: int = DIFFS) -> 
     `limit` entities.
     """
     low, high = (max(0, min(each, line.head)) for each in sorted((before, after)))
-    counts = facts.counted(line, after=low, upto=high)
-    gone = _ended(line, low, high, counts.streams)
+    if low:
+        counts = tallies.spanned(line, after=low, upto=high)
+        gone = _ended(line, low, high, counts.endings)
+    else:  # nothing was there that could have ended
+        counts, gone = tallies.Spanned(*tallies.counted(line, after=0, upto=high), []), 0
     recent = [
         (stream, last)
         for stream, last in facts.recent(line, upto=high, limit=limit, rows=LOOKED_BACK)
@@ -223,11 +226,8 @@ def what_changed(line: Line, *, before: int, after: int, limit: int = DIFFS) -> 
     return Changes(counts.streams, made, changed, deleted, listed, len(recent) < limit)
 
 
-def _ended(line: Line, low: int, high: int, streams: int) -> int | None:
-    """Return how many entities that were there at one position are gone at a later one."""
-    if not low:
-        return 0
-    numbers = facts.endings(line, after=low, upto=high, streams=streams)
+def _ended(line: Line, low: int, high: int, numbers: list[int]) -> int | None:
+    """Return how many of the streams that may have ended were there at `low` and are gone now."""
     if len(numbers) > ENDED:
         return None
     names = [name for name, _ in facts.names(numbers).values()]
