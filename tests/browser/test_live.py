@@ -83,6 +83,7 @@ def test_pause_keeps_the_rows_waiting(page: Page, shop: System) -> None:
     assert rows(page)[3:] == before[: len(rows(page)) - 3]
 
 
+@pytest.mark.slow
 def test_of_a_flood_the_newest_rows_are_there_and_in_the_end_all(
     page: Page, server: Evdebug
 ) -> None:

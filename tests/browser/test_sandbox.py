@@ -140,6 +140,7 @@ def test_an_edit_that_cannot_be_meant_is_refused_in_words(
     expect(page.get_by_role("alert")).to_contain_text("is not after the fork point")
 
 
+@pytest.mark.slow
 def test_what_fails_is_shrunk_and_taken_along(page: Page, system: str) -> None:
     placed(page, system)
     second = page.locator("#drawer .dv").filter(has_text="attempt 2")
@@ -158,6 +159,7 @@ def test_what_fails_is_shrunk_and_taken_along(page: Page, system: str) -> None:
         assert "run/expected.json" in archive.namelist()
 
 
+@pytest.mark.slow
 def test_a_copy_outside_is_handed_nothing_before_a_dry_run(page: Page, system: str) -> None:
     placed(page, system)
     page.get_by_role("button", name="Sandbox from here").click()

@@ -17,6 +17,7 @@ def system(server: Evdebug) -> System:
     return server.system("tapped")
 
 
+@pytest.mark.slow
 def test_a_tap_from_the_form_to_its_events(page: Page, system: System, tmp_path: Path) -> None:
     logs = tmp_path / "a.ndjson"
     logs.write_text('{"kind":"Paid","order":"o-1"}\n{"kind":"Paid"\n')
