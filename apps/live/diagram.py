@@ -57,6 +57,15 @@ class Trunk(NamedTuple):
     pace: str
     look: str
 
+    @property
+    def top(self) -> int:
+        """Return the y it ends at below a service's box; an arrow's head needs some of it."""
+        return NODE_END + 7 if self.kind == "sub" else NODE_END
+
+    @property
+    def length(self) -> int:
+        return self.low - self.top
+
 
 class Label(NamedTuple):
     x: str

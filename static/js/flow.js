@@ -1,5 +1,6 @@
 // The Live page: parts and rows come by the socket while the page is live, and from the server for the
 // moment of the playhead while it is not. Both have the same shape.
+import { filter } from "./filter.js";
 import { edge } from "./live.js";
 import { morph } from "./morph.js";
 import { paced } from "./paced.js";
@@ -25,11 +26,11 @@ async function fetchMoment() {
   asking?.abort();
   asking = new AbortController();
   const url = new URL(page.dataset.moment, location.href), live = state.live;
-  url.search = new URLSearchParams({ view: page.dataset.view, tail: tail.query, ...(live ? {} : { at: state.at }), ...timeline() });
+  url.search = new URLSearchParams({ view: page.dataset.view, tail: filter.query, ...(live ? {} : { at: state.at }), ...timeline() });
   try {
     const answer = await fetch(url, { signal: asking.signal, headers: { Accept: "application/json" } });
     const frame = await answer.json();
-    tail.say(answer.ok ? "" : frame.detail);
+    filter.say(answer.ok ? "" : frame.detail);
     if (!answer.ok) return;
     draw(frame.parts);
     tail.fill(frame);
@@ -45,7 +46,7 @@ if (page) {
   const follow = paced(120, fetchMoment);
   tail.begin(page, follow);
   edge.stays = true;
-  edge.wants = () => ({ after: tail.last, tail: tail.query, view: page.dataset.view, ...timeline() });
+  edge.wants = () => ({ after: tail.last, tail: filter.query, view: page.dataset.view, ...timeline() });
   edge.heard = (frame) => {
     if (!state.live || !shown) return;
     draw(frame.parts);

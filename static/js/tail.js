@@ -1,4 +1,5 @@
 // The newest events as rows: newest first, never one twice; while it is paused they wait and are counted.
+import { filter } from "./filter.js";
 import { edge } from "./live.js";
 import { flooding } from "./flood.js";
 import { gathered, rows } from "./newest.js";
@@ -16,14 +17,16 @@ function label() {
 }
 
 function show(fresh) {
-  body.prepend(...fresh);
-  while (body.rows.length > KEPT) body.lastElementChild.remove();
-  localize(body);
+  const room = document.createDocumentFragment();
+  room.append(...fresh);
+  localize(room);  // these alone: there are hundreds
+  while (body.rows.length && body.rows.length + fresh.length > KEPT) body.lastElementChild.remove();
+  body.prepend(room);
 }
 
 function draw(frames, most) {
-  body.replaceChildren(...gathered(frames, most));
-  localize(body);
+  body.replaceChildren();
+  show(gathered(frames, most));
 }
 
 function flush() {
@@ -49,7 +52,6 @@ function resume() {
 }
 
 export const tail = {
-  query: "",
   last: 0,  // up to where the rows are here, shown or waiting
 
   /** Take a frame of the socket. One that does not begin where the rows end is not taken: ask again. */
@@ -65,8 +67,8 @@ export const tail = {
 
   /** Show what the server drew for a moment, instead of what there is. */
   fill(frame) {
-    body.replaceChildren(...rows(frame.rows));
-    localize(body);
+    body.replaceChildren();
+    show(rows(frame.rows));
     held = [];
     flood.drop();
     waiting = [];
@@ -75,19 +77,9 @@ export const tail = {
     label();
   },
 
-  /** Say what is wrong with the filter; "" is nothing. */
-  say(text) {
-    const el = document.getElementById("tail-msg");
-    el.textContent = text;
-    el.hidden = !text;
-    document.getElementById("tail-filter").toggleAttribute("aria-invalid", Boolean(text));
-  },
-
   begin(page, ask) {
     body = document.querySelector("#tail tbody");
     button = document.getElementById("tail-pause");
-    const form = document.getElementById("tail-form"), field = document.getElementById("tail-filter");
-    tail.query = field.value;
     tail.last = Number(page.dataset.last);
     button.addEventListener("click", () => {
       if (paused) resume();
@@ -98,13 +90,6 @@ export const tail = {
       paused = !paused;
       label();
     });
-    form.addEventListener("submit", (e) => {
-      e.preventDefault();
-      tail.query = field.value.trim();
-      const url = new URL(location.href);
-      if (tail.query) url.searchParams.set("tail", tail.query); else url.searchParams.delete("tail");
-      history.replaceState({}, "", url);
-      ask();
-    });
+    filter.begin(ask);
   },
 };

@@ -71,6 +71,23 @@ def test_it_moves_by_itself(page: Page, shop: System) -> None:
     expect(page.locator('.asof [data-bind="asof"]')).to_have_text("live")
 
 
+MOVING = """(bus) => bus.getAnimations({ subtree: true }).map(a => a.effect.getKeyframes()
+    .flatMap(frame => Object.keys(frame))
+    .filter(name => !['offset', 'computedOffset', 'easing', 'composite'].includes(name)))"""
+
+
+@pytest.mark.slow
+def test_what_moves_is_not_drawn_anew(page: Page, shop: System) -> None:
+    """Anything but `transform` would keep the page's main thread busy at every step."""
+    stand(page, shop)
+    arrives(page, send(shop, "Moving"))
+    bus = page.locator(".bus-svg")
+    expect(bus.locator(".dots.right")).not_to_have_count(0)
+    moving = bus.evaluate(MOVING)
+    assert moving
+    assert all(set(properties) == {"transform"} for properties in moving)
+
+
 def test_pause_keeps_the_rows_waiting(page: Page, shop: System) -> None:
     stand(page, shop)
     before = rows(page)
