@@ -92,6 +92,7 @@ class Executions(Settling):
                 # The stretch ended while it waited for this answer.
                 outcome = Outcome("handled", said=outcome.said, read=outcome.read)
             self.journal.append(outcome)
+            self.noted(task.service)
         self._told += 1
         descends = descends or world.edited or bool(self._edited_streams.intersection(outcome.read))
         if descends:

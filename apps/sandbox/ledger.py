@@ -36,6 +36,7 @@ class Ledger:
         new = frozenset(e.stream for e in entries if e.revision == 0 and e.stream)
         self.states = States(before, new)
         self.journal = list(journal)
+        self.noted: Callable[[str], object] = lambda service: None  # told of each new outcome
         self.gone: dict[int, bool] = {}
         self.twins: list[tuple[str, str, int, list[str]]] = []
         self.replayed = 0  # recorded entries that happened here, too

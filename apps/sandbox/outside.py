@@ -1,8 +1,8 @@
 """Copies of services outside: events are handed to them, and what they publish comes back.
 
-A copy is a host like any other: its outcomes are kept in the run's journal, so that a run that goes
-on elsewhere hands out again only what it did since the last checkpoint. What a copy cannot be
-reached for is no outcome: the run stops there, and goes on when a person says so.
+A copy is a host like any other, but its outcomes are kept in the run's journal one by one: a run
+that goes on elsewhere hands out again at most the one event that was on its way. What a copy cannot
+be reached for is no outcome: the run stops there, and goes on when a person says so.
 """
 
 from __future__ import annotations

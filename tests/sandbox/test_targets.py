@@ -8,11 +8,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 from redis import Redis
 
 from apps.access import outbound
@@ -227,6 +229,34 @@ def test_a_copy_that(
     assert claimed is not None
     again = jobs.work(claimed)
     assert (again.status, comparison(again)["same"]) == ("finished", 6)
+
+
+class Died(BaseException):
+    """A worker is gone before it wrote a checkpoint."""
+
+
+def test_a_worker_that_dies_sends_nothing_again(
+    mails: Log, serve: Callable[[Act], Copy], monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    def die(*_: Any) -> None:
+        raise Died
+
+    copy = serve(mailed)
+    made = fork(mails, {"http": copy.url})
+    assert done(mails, made, "dry").status == "finished"
+    with monkeypatch.context() as patched:
+        patched.setattr(jobs._Writer, "write", die)
+        with pytest.raises(Died):
+            done(mails, made)
+    before = [event["data"]["n"] for _, event in copy.got]
+    assert before
+
+    Run.objects.filter(status="running").update(lease=timezone.now() - timedelta(seconds=1))
+    claimed = jobs.claim(made.runs.get(status="running").pk)
+    assert claimed is not None
+    run = jobs.work(claimed)
+    assert (run.status, comparison(run)["same"]) == ("finished", 6)
+    assert [event["data"]["n"] for _, event in copy.got] == [0, 1, 2]
 
 
 def test_a_drip_is_cut(mails: Log, monkeypatch: pytest.MonkeyPatch) -> None:

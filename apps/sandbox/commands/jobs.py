@@ -2,7 +2,8 @@
 
 The lease says who works on a run, the fence that nobody else writes for it. What handlers did is
 kept with each checkpoint, in the transaction that writes the entries: a worker that takes over
-replays the journal without running them and goes on after it.
+replays the journal without running them and goes on after it. What a copy outside did is kept at
+once, as nothing takes it back: only the event that was on its way when a worker died is sent again.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from apps.sandbox.models import OVER, REPLAYS, Chunk, Run
 from apps.sandbox.nuls import without
 from apps.sandbox.outcome import Outcome
 from apps.sandbox.pace import Pace
+from apps.sandbox.queries import targets
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +92,7 @@ def _work(run: Run) -> None:
             return
         engine = prepared.engine
         writer = _Writer(run, line, prepared)
+        engine.noted = writer.note
         pace = Pace(run.options)
         try:
             for emission in engine.run():
@@ -198,6 +201,7 @@ class _Writer:
         self._held: list[Emission] = []
         self._began = time.monotonic()
         self._now = prepared.recorded_at
+        self._outside = targets.of(run.code)
 
     def skipped(self, emission: Emission) -> bool:
         """Return whether an entry was written by an earlier worker."""
@@ -214,29 +218,43 @@ class _Writer:
         """Return whether it is time for a checkpoint."""
         return len(self._held) >= BATCH or time.monotonic() - self._began > EVERY_S
 
+    def note(self, service: str) -> None:
+        """Keep at once what a copy outside did, without the entries it led to. raises  Lost"""
+        if service in self._outside:
+            with transaction.atomic():
+                self._hold()
+                self._chunk([])
+
     def write(self) -> None:
         """Write what is held in one transaction. raises  Lost, Stopped"""
-        held, engine = self._held, self.prepared.engine
-        outcomes = engine.journal[self._kept :]
+        held = self._held
         took = round((time.monotonic() - self._began) * 1000)
         with transaction.atomic():
-            mine = Run.objects.filter(pk=self.run.pk, fence=self.run.fence, status="running")
             done = min(self.run.total, self._progress())
-            lease = timezone.now() + timedelta(seconds=LEASE_S)
-            if not mine.update(done=done, lease=lease, ran_ms=F("ran_ms") + took):
-                raise Lost
+            self._hold(done=done, ran_ms=F("ran_ms") + took)
             if held:
                 self._append(held)
-            if held or outcomes:
-                Chunk.objects.create(
-                    run=self.run, number=self._number,
-                    outcomes=zlib.compress(msgspec.json.encode(outcomes), LEVEL),
-                    links=zlib.compress(links.packed(map(_link, held)), LEVEL),
-                )  # fmt: skip
-                self._number += 1
-        self._kept = len(engine.journal)
+            self._chunk(held)
         self._held = []
         self._began = time.monotonic()
+
+    def _hold(self, **values: Any) -> None:
+        """Keep the lease, with what else is to be known of the run. raises  Lost"""
+        mine = Run.objects.filter(pk=self.run.pk, fence=self.run.fence, status="running")
+        if not mine.update(lease=timezone.now() + timedelta(seconds=LEASE_S), **values):
+            raise Lost
+
+    def _chunk(self, held: list[Emission]) -> None:
+        journal = self.prepared.engine.journal
+        outcomes = journal[self._kept :]
+        if held or outcomes:
+            Chunk.objects.create(
+                run=self.run, number=self._number,
+                outcomes=zlib.compress(msgspec.json.encode(outcomes), LEVEL),
+                links=zlib.compress(links.packed(map(_link, held)), LEVEL),
+            )  # fmt: skip
+            self._number += 1
+        self._kept = len(journal)
 
     def _append(self, held: list[Emission]) -> None:
         wrote = append(self.run.timeline, [e.envelope for e in held], now=self._now)
