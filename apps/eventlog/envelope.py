@@ -11,7 +11,9 @@ import msgspec
 Kind = Literal["event", "command", "response", "delivery", "progress", "span"]
 KINDS: tuple[str, ...] = ("event", "command", "response", "delivery", "progress", "span")
 OUTCOMES: tuple[str, ...] = ("received", "handled", "failed", "dead_lettered", "skipped")
-EVIDENCE = frozenset({"acked", "span", "offset"})  # of a report; else it is somebody's word
+EVIDENCE = frozenset({  # of a report; else it is somebody's word
+    "acked", "advisory", "dead_letter", "delivered", "job", "offset", "span", "task_event",
+})  # fmt: skip
 FAILURES = frozenset({"failed", "dead_lettered"})  # outcomes that count as a failure
 OTLP = "otlp"  # the tap of what was made from spans
 NAME_MAX = 1024  # bytes of UTF-8 in an id, type, source, stream, correlation, channel or key

@@ -20,6 +20,7 @@ CONNECTORS = {
     "postgresql": "apps.ingest.connectors.postgresql.PostgreSQL",
     "rabbitmq": "apps.ingest.connectors.rabbitmq.RabbitMQ",
     "redis": "apps.ingest.connectors.redis.Redis",
+    "sqs": "apps.ingest.connectors.sqs.Sqs",
     "webhook": "apps.ingest.connectors.webhook.Webhook",
 }
 VALUE_MAX = 4096  # characters

@@ -137,7 +137,11 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 @dataclass(slots=True)
 class Batch:
-    """What one `read` gave, to be committed as one."""
+    """What one `read` gave, to be committed as one; falsy where there is nothing to commit.
+
+    The first batch after `open({})` has a cursor even where nothing came, unless the bus itself
+    keeps where the tap began: that is known from then on, whatever happens before the first record.
+    """
 
     records: Sequence[Record] = ()
     deliveries: Sequence[Delivery] = ()
@@ -148,8 +152,9 @@ class Batch:
 
     def __bool__(self) -> bool:
         return bool(
-            self.records or self.deliveries or self.progress or self.gaps or self.token is not None
-        )
+            self.records or self.deliveries or self.progress or self.gaps
+            or self.cursor is not None or self.token is not None
+        )  # fmt: skip
 
 
 class Lag(msgspec.Struct, frozen=True):

@@ -105,7 +105,7 @@ def asked(
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadSettings(f"{_shown(url)}: expected an address such as https://host/path")
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    connection = _Checked(parts.hostname, port, around, timeout=timeout,
+    connection = Guarded(parts.hostname, port, around, timeout=timeout,
                           tls=parts.scheme == "https")  # fmt: skip
     sent = {"User-Agent": "evdebug", "Accept-Encoding": "identity", **headers}
     if parts.username is not None:
@@ -133,7 +133,7 @@ def asked(
         connection.close()
 
 
-class _Checked(http.client.HTTPConnection):
+class Guarded(http.client.HTTPConnection):
     """A connection to the addresses the guard gives for its host, and to no other."""
 
     def __init__(

@@ -23,7 +23,7 @@ class Delivery(NamedTuple):
     """One attempt to hand an event to a subscriber. Times are microseconds, None when not known.
 
     outcome   received, handled, failed, dead_lettered, skipped, or unknown
-    evidence  reported, span, acked, offset, inferred (from an effect), none
+    evidence  reported, inferred (from an effect), none, or one of EVIDENCE
     earliest, latest  between which the outcome came about
     """
 

@@ -36,6 +36,7 @@ class ConnectorContract(ABC):
     remembers: ClassVar[bool] = True
     settles: ClassVar[bool] = False
     stays: ClassVar[bool] = False  # something of ours is on the bus for as long as there is a tap
+    begins: ClassVar[bool] = True  # its first batch says where the tap stands
     carries: ClassVar[list[bytes]] = ODD  # bodies this bus can carry
 
     @abstractmethod
@@ -184,6 +185,22 @@ class ConnectorContract(ABC):
             assert time.monotonic() < until, "nothing came"
         assert len(batch.records) == limit
         return [batch]
+
+    def test_where_it_began_is_known_before_anything_came(self) -> None:
+        """Killed before the first record, what came meanwhile is not before "now"."""
+        known = {s.name for s in buses.connector_class(self.bus).settings}
+        now: Any = {"start": "now"} if "start" in known and self.remembers else {}
+        self.publish([b"before"])
+        cursor: Cursor | None = None
+        with self.opened(**now) as connector:
+            until = time.monotonic() + PATIENCE_S
+            while cursor is None and self.begins:
+                assert time.monotonic() < until, "no cursor"
+                cursor = connector.read(limit=10, wait=0.2).cursor
+        if now and self.begins:
+            self.publish([b"after"])
+            with self.opened(cursor, **now) as connector:
+                assert self.bodies(connector, 1) == [b"after"]
 
     def test_an_empty_bus_is_not_an_error(self) -> None:
         with self.opened() as connector:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from django.test import Client
 
+from apps.eventlog.outline import Outline
+from apps.ingest import observed
+from apps.ingest.connector import Delivery, Evidence
+from apps.pages.queries import subscribers as drawn
+from apps.traces import deliveries
 from tests.conftest import Log
 from tests.factories import NOON, delivery, envelope
 from tests.pages.reading import links, read, text
@@ -107,3 +114,13 @@ def test_one_and_many(viewer: Client, shop: Log, count: int) -> None:
 
 def test_others_see_nothing(client: Client, trade: Log) -> None:
     assert client.get(PAGE).status_code == 302
+
+
+@pytest.mark.parametrize("evidence", get_args(Evidence))
+def test_what_a_tap_goes_by_has_its_own_words(evidence: Evidence) -> None:
+    seen = Delivery(subscriber="a", outcome="handled", evidence=evidence, event_id="e", latest=5)
+    report = observed.delivery(seen, tap="t", position=1, now=9)
+    outline = Outline(2, "delivery", report.type, report.source, 5, 1, data=report.data)
+    (shown,) = deliveries.reported(1, [outline])
+    assert shown.evidence == ("offset" if evidence == "passed" else evidence)
+    assert shown.evidence in drawn.EVIDENCE

@@ -113,7 +113,8 @@ class Files:
     def open(self, cursor: Cursor) -> None:
         self.close()
         self._places = {path: msgspec.json.decode(p, type=Place) for path, p in cursor.items()}
-        if not cursor and self._start == "now":
+        self._untold = not cursor
+        if self._untold and self._start == "now":
             for path in self._paths():
                 self._places[path] = self._marked(path, os.path.getsize(path), 0)
 
@@ -138,8 +139,9 @@ class Files:
         return self._batch(records, gaps)
 
     def _batch(self, records: list[Record], gaps: list[Gap]) -> Batch:
-        if not records and not gaps:
+        if not records and not gaps and not (self._untold and self._places):
             return Batch()
+        self._untold = False
         cursor = {p: msgspec.json.encode(place).decode() for p, place in self._places.items()}
         return Batch(records, gaps=gaps, cursor=cursor)
 

@@ -136,7 +136,7 @@ class Kafka:
         self._consumer = self._talk.consumer(BUFFER_KB)
         self._groups = Groups(self._talk, self._groups_wanted, cursor)
         self._topics, self._places = _known(cursor)
-        self._fresh = not cursor
+        self._fresh = self._untold = not cursor
         self._take_on(admin, topics)
         self._looked = time.monotonic()
 
@@ -231,8 +231,9 @@ class Kafka:
     def _batch(
         self, records: list[Record], letters: list[Delivery], progress: Any, gaps: list[Gap]
     ) -> Batch:
-        if not (records or letters or progress or gaps):
+        if not (records or letters or progress or gaps or self._untold):
             return Batch()
+        self._untold = False
         assert self._groups is not None
         cursor = {f"{t}/{p}": str(at) for (t, p), at in self._places.items()}
         cursor |= {f"topic:{t}": f"{i} {g}" for t, (i, g) in self._topics.items()}

@@ -77,6 +77,7 @@ class Stream:
         if not info:
             raise Refused(f"There is no stream {name} at {wire.shown}.")
         suitable(info)
+        self._untold = LANE not in cursor
         anew = self._stand(info, cursor, start)
         told = {} if anew else {
             lane.removeprefix("consumer "): msgspec.json.decode(text, type=Told)
@@ -162,9 +163,10 @@ class Stream:
         progress = self._look_again(deliveries)
         if missed := self._missed(records):
             gaps.append(missed)
-        if not (records or deliveries or gaps or progress):
+        if not (records or deliveries or gaps or progress or self._untold):
             self._listen_for_the_server()
             return Batch()
+        self._untold = False
         return Batch(records, deliveries, progress, gaps, self._cursor(records))
 
     def _pull(self, limit: int) -> None:

@@ -40,7 +40,8 @@ class Polled:
         self._schema, self._name = table_name(table)
         self._columns = self._described()
         self._place = msgspec.json.decode(cursor[LANE], type=Place) if LANE in cursor else Place()
-        if LANE not in cursor and start == "now" and not self._refused():
+        self._untold = LANE not in cursor
+        if self._untold and start == "now" and not self._refused():
             ((last,),) = wire.ask(self._query("SELECT max({key}) FROM {table}"))
             self._place.last = last
 
@@ -110,7 +111,9 @@ class Polled:
             raise Refused(refused)
         until = time.monotonic() + wait
         while True:
-            if rows := self._rows(limit):
+            rows = self._rows(limit)
+            if rows or self._untold:
+                self._untold = False
                 cursor = {LANE: msgspec.json.encode(self._place).decode()}
                 return Batch([self._record(row) for row in rows], cursor=cursor)
             if (left := until - time.monotonic()) <= 0:

@@ -144,6 +144,7 @@ class RabbitMQ:
         self.close()
         self._wire = wire = Wire(self._url, self._around)
         self._unsettled = Unsettled(cursor)
+        self._untold = not cursor
         self._gaps: list[Gap] = []
         self._read: list[Record] = []
         self._tag = 0
@@ -205,8 +206,9 @@ class RabbitMQ:
             deliveries += self._firehose.settled()
         if self._wire.cancelled:
             raise Unreachable("The queue evdebug reads was deleted; it is made again.")
-        if not (records or deliveries or gaps or self._must_tell()):
+        if not (records or deliveries or gaps or self._untold or self._must_tell()):
             return Batch()
+        self._untold = False
         return Batch(records, deliveries, (), gaps, self._cursor(records), token=self._tag or None)
 
     def _must_tell(self) -> bool:

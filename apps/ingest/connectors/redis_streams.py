@@ -59,6 +59,7 @@ class Streams:
     ) -> None:
         self._wire = wire
         self._streams = [Stream(wire, key, cursor, start) for key in keys]
+        self._untold = any(key not in cursor for key in keys)
         self._size = 0  # of an entry, about
 
     def read(self, limit: int, wait: float) -> Batch:
@@ -88,7 +89,8 @@ class Streams:
                 self._measure(found.records[before:])
             stream.look(limit - len(found.deliveries), found)
         batch = found.batch()
-        if batch:
+        if batch or self._untold:
+            self._untold = False
             batch.cursor = {lane: at for s in self._streams for lane, at in s.cursor().items()}
         return batch
 

@@ -81,6 +81,7 @@ class Answers(BaseHTTPRequestHandler):
 
 class Contract(ConnectorContract):
     bus = "http"
+    begins: ClassVar = False  # a feed is read from its beginning
     path: ClassVar[str]
     carries: ClassVar = [b"1", b'{"a":"\xc3\xa4"}', b'"' + b"x" * 100_000 + b'"']
 

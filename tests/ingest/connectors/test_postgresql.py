@@ -144,6 +144,7 @@ class TestPolled(Outbox):
 
 class TestSlot(Outbox):
     mode: ClassVar = "slot"
+    begins: ClassVar = False  # the slot stands where it was made
     stays: ClassVar = True
 
     def prepare(self) -> None:
