@@ -49,12 +49,12 @@ class Tapped:
         pairs = [w for name, value in settings.items() for w in ("--set", f"{name}={value}")]
         server.manage("tap", "add", "crash", "it", "--bus", bus, *pairs)
 
-    def run(self, failpoint: str = "") -> subprocess.Popen[bytes]:
+    def run(self, failpoint: str = "", stderr: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         more = {"EVDEBUG_FAILPOINT": failpoint} if failpoint else {}
         return subprocess.Popen(
             [sys.executable, "manage.py", "ingest"], cwd=ROOT,
             env=self.server.environment | {"DJANGO_SETTINGS_MODULE": "evdebug.settings"} | more,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent,
+            stdout=subprocess.DEVNULL, stderr=stderr, preexec_fn=die_with_parent,
         )  # fmt: skip
 
     def sql(self, text: str) -> list[tuple[Any, ...]]:

@@ -18,6 +18,7 @@ from apps.ingest.connector import Delivery, Record
 SOURCE = "/celery"
 CHANNEL = "celery"
 FOLLOWED = 100_000  # tasks whose attempt is known
+AT_ONCE = 100  # attempts of one task
 KNOWN = ("args", "kwargs", "root_id", "parent_id")
 ENDS = {
     "task-received": "received",
@@ -48,11 +49,22 @@ def unpacked(body: bytes) -> Iterator[Event]:
             yield event
 
 
+class Task(msgspec.Struct):
+    """How far a task is. `open` are attempts received and not ended, each with its start."""
+
+    open: list[tuple[int, int | None]] = []
+    last: int = 1
+
+
 class Tasks:
-    """Which attempt each task is at."""
+    """Which attempt each task is at.
+
+    Only what tells of a receipt says which attempt it is. A worker may have received the next one
+    before it says how the one before ended: an end is that of the oldest that has none yet.
+    """
 
     def __init__(self) -> None:
-        self._attempts: OrderedDict[str, tuple[int, int | None]] = OrderedDict()
+        self._tasks: OrderedDict[str, Task] = OrderedDict()
 
     def told(self, events: Iterable[Event]) -> tuple[list[Record], list[Delivery]]:
         """Return the commands and deliveries events tell of."""
@@ -64,32 +76,45 @@ class Tasks:
                 continue
             if event["type"] in ("task-sent", "task-received") and event.get("name"):
                 records.append(_command(task, event))
-            self._follow(task, event)
+            attempt, started = self._follow(self._known(task), event)
             if outcome := ENDS.get(event["type"]):
-                deliveries.append(self._delivery(task, outcome, event))
+                deliveries.append(_delivery(task, outcome, attempt, started, event))
         return records, deliveries
 
-    def _follow(self, task: str, event: Event) -> None:
-        attempt, started = self._attempts.pop(task, (1, None))
-        if event["type"] in ("task-sent", "task-received"):
+    def _known(self, task: str) -> Task:
+        known = self._tasks.pop(task, None) or Task()
+        self._tasks[task] = known
+        while len(self._tasks) > FOLLOWED:
+            self._tasks.popitem(last=False)
+        return known
+
+    def _follow(self, task: Task, event: Event) -> tuple[int, int | None]:
+        """Return the attempt an event is about, and when it was started."""
+        kind, attempts = event["type"], task.open
+        if kind == "task-received":
             retries = event.get("retries")
             attempt = (retries if isinstance(retries, int) else 0) + 1
-        if event["type"] == "task-started":
-            started = _at(event)
-        self._attempts[task] = (attempt, started)
-        while len(self._attempts) > FOLLOWED:
-            self._attempts.popitem(last=False)
+            if all(attempt != n for n, _ in attempts) and len(attempts) < AT_ONCE:
+                task.open = sorted([*attempts, (attempt, None)])
+            return attempt, None
+        if kind == "task-started":
+            attempt = attempts[0][0] if attempts else task.last
+            task.open = [(attempt, _at(event)), *attempts[1:]]
+        elif kind in ENDS:
+            found, task.open = (attempts[0], attempts[1:]) if attempts else ((task.last, None), [])
+            task.last = found[0]
+            return found
+        return task.last, None
 
-    def _delivery(self, task: str, outcome: str, event: Event) -> Delivery:
-        attempt, started = self._attempts[task]
-        at = _at(event)
-        facts = {n: event[n] for n in ("clock", "pid", "runtime") if event.get(n) is not None}
-        return Delivery(
-            subscriber=str(event.get("hostname") or "celery"), outcome=outcome, attempt=attempt,
-            evidence="task_event", event_id=task, event_source=SOURCE, earliest=at, latest=at,
-            started=None if outcome == "received" else started, error=_error(event),
-            facts=facts | {"event": event["type"]},
-        )  # fmt: skip
+
+def _delivery(task: str, outcome: str, attempt: int, started: int | None, event: Event) -> Delivery:
+    at = _at(event)
+    facts = {n: event[n] for n in ("clock", "pid", "runtime") if event.get(n) is not None}
+    return Delivery(
+        subscriber=str(event.get("hostname") or "celery"), outcome=outcome, attempt=attempt,
+        evidence="task_event", event_id=task, event_source=SOURCE, earliest=at, latest=at,
+        started=started, error=_error(event), facts=facts | {"event": event["type"]},
+    )  # fmt: skip
 
 
 def _command(task: str, event: Event) -> Record:

@@ -1,7 +1,8 @@
 """What consumer groups have committed, looked at every two seconds.
 
 A group has passed a record once it committed an offset behind it. So the last look that showed it
-not passed and the first that showed it passed are the bounds of when. A lane of the cursor is
+not passed and the first that showed it passed are the bounds of when: the one's beginning, as it
+may have been passed while the broker answered, and the other's end. A lane of the cursor is
 `group:NAME topic/partition`; its place is the offset, when it was looked at, and how often the
 group was reset to before it.
 """
@@ -27,8 +28,16 @@ class Seen(NamedTuple):
     """Up to where a group was told of, and when that was so."""
 
     offset: int
-    at: int  # µs; 0 for not known
+    at: int  # µs, when that look began; 0 for not known
     resets: int = 0
+
+
+class Look(NamedTuple):
+    """What a group had committed when it was looked at."""
+
+    committed: int
+    began: int  # µs
+    ended: int
 
 
 class Groups:
@@ -37,7 +46,7 @@ class Groups:
     def __init__(self, talk: Talk, wanted: re.Pattern[str], cursor: Cursor) -> None:
         self._talk, self._wanted = talk, wanted
         self._told: dict[tuple[str, Place], Seen] = {}
-        self._latest: dict[tuple[str, Place], tuple[int, int]] = {}  # committed, when seen
+        self._latest: dict[tuple[str, Place], Look] = {}
         self._looked = 0.0
         for lane, place in cursor.items():
             if lane.startswith("group:"):
@@ -62,30 +71,35 @@ class Groups:
             self._looked = time.monotonic()
             self._ask(places)
         found = []
-        for key, (committed, at) in self._latest.items():
+        for key, (committed, began, ended) in self._latest.items():
             group, place = key
             upto = min(committed, places.get(place, 0))
             told = self._told.get(key) or Seen(max(upto - BEFORE, 0), 0)
             if told.offset > committed:
-                told = Seen(committed, at, told.resets + 1)
-                found.append(self._progress(group, place, epoch, told, committed, at, "rewound"))
+                told = Seen(committed, began, told.resets + 1)
+                found.append(self._progress(group, place, epoch, told, committed, ended, "rewound"))
             elif told.offset < upto:
                 step = Seen(min(upto, told.offset + STEP), told.at, told.resets)
-                found.append(self._progress(group, place, epoch, told, step.offset, at))
+                found.append(self._progress(group, place, epoch, told, step.offset, ended))
                 # What lies beyond may have been passed too, so nothing is said of it yet.
-                told = Seen(step.offset, at if step.offset == committed else told.at, told.resets)
+                since = began if step.offset == committed else told.at
+                told = Seen(step.offset, since, told.resets)
             elif committed == told.offset and told.at != 0:
-                told = Seen(told.offset, at, told.resets)  # not passed until now: a closer bound
+                told = Seen(
+                    told.offset, began, told.resets
+                )  # not passed until then: a closer bound
             self._told[key] = told
         return found
 
     def _ask(self, places: Mapping[Place, int]) -> None:
         admin = self._talk.admin()
         groups = self._talk.groups(admin, self._wanted)
-        now = time.time_ns() // 1000
+        began = time.time_ns() // 1000
+        answers = self._talk.committed(admin, groups)
+        ended = time.time_ns() // 1000
         self._latest = {
-            (group, place): (offset, now)
-            for group, offsets in self._talk.committed(admin, groups).items()
+            (group, place): Look(offset, began, ended)
+            for group, offsets in answers.items()
             for place, offset in offsets.items()
             if place in places
         }
@@ -100,7 +114,7 @@ class Groups:
         at: int,
         word: str = "",
     ) -> Progress:
-        facts = {"committed": self._latest[group, place][0]} | ({word: True} if word else {})
+        facts = {"committed": self._latest[group, place].committed} | ({word: True} if word else {})
         return Progress(
             subscriber=group, channel=place[0], partition=str(place[1]), epoch=epoch(place[0]),
             offset=str(upto), since=str(told.offset), since_at=told.at or None, at=at,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import Any
 
 from celery import Celery
@@ -37,3 +38,25 @@ def flaky(self: Any) -> None:
     """Fail once, then work."""
     if self.request.retries == 0:
         raise self.retry(countdown=0.1, exc=OSError("no answer"))
+
+
+@app.task(name="shop.noted", bind=True, max_retries=2)  # type: ignore[untyped-decorator]
+def noted(self: Any, kind: str) -> None:
+    """Do what `kind` says, and write down first that it is done."""
+    attempt = self.request.retries + 1
+    if kind == "retry" and attempt < 3:
+        note(self.request.id, "failed", attempt)
+        raise self.retry(countdown=0.1, exc=OSError("no answer"))
+    if kind == "fail":
+        note(self.request.id, "gave_up", attempt)
+        raise ValueError("card declined")
+    if kind == "crash":
+        note(self.request.id, "crashed", attempt)
+        os.kill(os.getpid(), signal.SIGKILL)
+    note(self.request.id, "handled", attempt)
+
+
+def note(task: str, outcome: str, attempt: int) -> None:
+    """Write a line that is there whatever happens next."""
+    with open(os.environ["CELERY_TEST_NOTES"], "a") as out:
+        out.write(f"{task} {outcome} {attempt}\n")

@@ -149,3 +149,21 @@ def test_events_may_come_in_lists_and_without_names() -> None:
     assert (received.outcome, received.attempt, received.started) == ("received", 2, None)
     assert (skipped.outcome, skipped.attempt, skipped.error) == ("skipped", 2, "Revoked: expired.")
     assert (skipped.started, skipped.latest) == (2_000_000, 3_000_000)
+
+
+def test_an_end_is_that_of_the_attempt_that_was_under_way() -> None:
+    """The next attempt may be received before it is said how the one before ended."""
+    body = (
+        b'[{"type":"task-received","uuid":"u","retries":0,"timestamp":1},'
+        b'{"type":"task-started","uuid":"u","timestamp":2},'
+        b'{"type":"task-sent","uuid":"u","retries":1,"timestamp":3},'
+        b'{"type":"task-received","uuid":"u","retries":1,"timestamp":4},'
+        b'{"type":"task-retried","uuid":"u","timestamp":3},'
+        b'{"type":"task-started","uuid":"u","timestamp":5},'
+        b'{"type":"task-succeeded","uuid":"u","timestamp":6}]'
+    )
+    _, deliveries = Tasks().told(unpacked(body))
+    assert [(d.outcome, d.attempt, d.started) for d in deliveries] == [
+        ("received", 1, None), ("received", 2, None), ("failed", 1, 2_000_000),
+        ("handled", 2, 5_000_000),
+    ]  # fmt: skip

@@ -6,9 +6,17 @@ The consumers fail, give back, give up and crash; they know nothing of the tap.
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 import uuid
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -16,13 +24,16 @@ import amqp
 import nats
 import pytest
 import redis
+from celery import Celery as Application
+from confluent_kafka import Consumer, Producer, TopicPartition
 from nats.js.api import AckPolicy, ConsumerConfig
 
 from apps.ingest import buses
-from apps.ingest.connector import Connector, Delivery, Surroundings
+from apps.ingest.connector import Connector, Delivery, Progress, Surroundings
 from apps.ingest.connectors import rabbitmq_firehose
 from tests import brokers
-from tests.services import wait_for
+from tests.kafka import Kafka
+from tests.services import die_with_parent, wait_for
 
 pytestmark = pytest.mark.slow
 COUNT = 10_000
@@ -38,6 +49,7 @@ class Tap:
         around = Surroundings(name=f"exact-{bus}", reach=lambda host, port: [host])
         self.connector: Connector = buses.connector(bus, settings, around)
         self.deliveries: list[Delivery] = []
+        self.progress: list[Progress] = []
         self.reads = 0
         self._stopped = threading.Event()
         self._failure: Exception | None = None
@@ -51,6 +63,7 @@ class Tap:
             while not self._stopped.is_set():
                 batch = self.connector.read(limit=1000, wait=0.05)
                 self.deliveries += batch.deliveries
+                self.progress += batch.progress
                 if batch:
                     self.connector.settle(batch)
                 self.reads += 1
@@ -213,6 +226,97 @@ def test_rabbitmq_by_the_firehose(
         channel.exchange_delete(exchange)
     channel.queue_delete(name)
     connection.close()
+
+
+def test_kafkas_times_bracket_the_truth(kafka_broker: Kafka) -> None:
+    """A commit is known to lie between its call and its answer; so must what the tap tells."""
+    topic, dice = f"e-{uuid.uuid4().hex}", Random(4)
+    servers = {"bootstrap.servers": kafka_broker.bootstrap, "log_level": 0}
+    producer = Producer(servers | {"queue.buffering.max.messages": COUNT})
+    for n in range(COUNT):
+        producer.produce(topic, b"%d" % n, partition=0)
+    assert producer.flush(60) == 0
+    tap = Tap("kafka", servers=kafka_broker.bootstrap, topics=topic, groups=topic)
+    consumer = Consumer(servers | {"group.id": topic, "enable.auto.commit": False})
+    truth: dict[int, tuple[int, int]] = {}
+    at = 0
+    while at < COUNT:
+        upto = min(at + dice.randrange(1, 800), COUNT)
+        began = time.time_ns() // 1000
+        consumer.commit(offsets=[TopicPartition(topic, 0, upto)], asynchronous=False)
+        ended = time.time_ns() // 1000
+        truth.update((n, (began, ended)) for n in range(at, upto))
+        at = upto
+        time.sleep(dice.random() / 2)  # as work does, so that looks fall between commits
+    consumer.close()
+
+    def told() -> dict[int, Progress]:
+        return {n: p for p in list(tap.progress) for n in range(int(p.since), int(p.offset))}
+
+    wait_for(lambda: len(told()) == COUNT, "every record to be passed")
+    tap.close()
+    passed = told()
+    assert sum(int(p.offset) - int(p.since) for p in tap.progress) == COUNT, "each of them once"
+    for n, (began, ended) in truth.items():
+        assert (passed[n].since_at or 0) <= ended, n
+        assert began <= passed[n].at, n
+    assert len({p.since_at for p in passed.values()} - {None}) > 2, "several looks between commits"
+
+
+def test_celery_workers(rabbitmq: brokers.RabbitMQ, tmp_path: Path) -> None:
+    """Tasks write down what they do; some fail, some are tried again, some kill their worker."""
+    dice, book = Random(5), Book()
+    tap_url, notes = rabbitmq.url, tmp_path / "notes"
+    kinds = ["ok"] * 90 + ["fail"] * 5 + ["retry"] * 4 + ["ok"]
+    with celery_worker(tap_url, notes) as app:
+        tap = Tap("celery", url=tap_url)
+        for n in range(COUNT):
+            kind = "crash" if n % 1000 == 500 else dice.choice(kinds)
+            app.send_task("shop.noted", [kind], task_id=f"{n}")
+
+        def written() -> Book:
+            lines = [line.split() for line in notes.read_text().splitlines()]
+            return Book({(task, outcome, int(attempt)): 1 for task, outcome, attempt in lines})
+
+        def ended() -> int:
+            text = notes.read_text()
+            return text.count("\n") - text.count(" failed ")
+
+        before = 0
+        while before < COUNT:  # it takes what it takes, as long as it goes on
+            wait_for(lambda: ended() > before, f"more than {before} tasks to have ended")  # noqa: B023
+            before = ended()
+        for (task, outcome, attempt), _ in written().items():
+            book[task, outcome if outcome == "handled" else "failed", attempt] += 1
+        tap.agrees(book)
+        tap.close()
+    assert sum(1 for _, outcome, _ in book if outcome == "failed") > COUNT // 20
+    assert max(attempt for _, _, attempt in book) == 3
+
+
+@contextmanager
+def celery_worker(url: str, notes: Path) -> Iterator[Application]:
+    """Run a worker with processes of its own, that may be killed, as most are run."""
+    words = [
+        sys.executable, "-m", "celery", "-A", "tests.ingest.connectors.celery_app", "worker",
+        "--concurrency", "2", "--without-gossip", "--without-mingle", "--loglevel", "critical",
+        "--hostname", "w1@exact", "--queues", "exact",
+    ]  # fmt: skip
+    notes.touch()
+    told = {"CELERY_TEST_BROKER": url, "CELERY_TEST_NOTES": str(notes)}
+    process = subprocess.Popen(
+        words, env=os.environ | told, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        preexec_fn=die_with_parent,
+    )  # fmt: skip
+    app = Application("shop", broker=url)
+    app.conf.update(task_send_sent_event=True, task_ignore_result=True, task_default_queue="exact")
+    try:
+        wait_for(lambda: bool(app.control.ping(["w1@exact"], timeout=0.5)), "the worker")
+        yield app
+    finally:
+        app.close()
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
 
 
 def _channel(broker: brokers.RabbitMQ) -> tuple[Any, Any]:

@@ -144,7 +144,6 @@ class TestTopic(ConnectorContract):
             self.sqs.delete_queue(QueueUrl=url)
             with pytest.raises(Unreachable, match="deleted"):
                 connector.read(limit=1, wait=0.1)
-        self.publish([b"lost"])
         with self.opened(cursor) as connector:
             batch = connector.read(limit=1, wait=0.1)
             assert [(g.channel, g.cause) for g in batch.gaps] == [(self.name, "disconnected")]
