@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
@@ -29,32 +28,28 @@ from apps.ingest.connector import (
     Setting,
     Surroundings,
 )
+from apps.ingest.connectors.files_places import (
+    LINE,
+    Place,
+    digest,
+    emptied,
+    inode,
+    is_array,
+    is_at_end,
+    lost,
+    opened_if,
+    skipped,
+)
 from apps.ingest.problems import Invalid
 from apps.ingest.split import elements_of
 
 BYTES = 8 * 1024 * 1024
-LINE = 16 * 1024 * 1024
 ARRAY = 64 * 1024 * 1024
 PREFIX = 256  # bytes that tell a file from another one that was given its inode later
 PAUSE = 0.2
 FILES = 10_000
 OPEN = 200  # files at their end that stay open
 PACKED = (".gz", ".zst", ".xz", ".bz2", ".zip")
-
-
-class Place(msgspec.Struct, array_like=True):
-    """How far one file is read. `generation` counts the files that bore this path before it."""
-
-    inode: int
-    offset: int
-    generation: int = 0
-    prefix: int = 0  # bytes that `mark` is the hash of
-    mark: str = ""
-    size: int = -1  # of an array that may still be written to
-
-    @property
-    def epoch(self) -> str:
-        return str(self.generation) if self.generation else ""
 
 
 class Files:
@@ -149,7 +144,7 @@ class Files:
         """Return the paths to read, in order, and stop following files that are gone."""
         paths = self._paths()
         held = {self._places[p].inode for p in self._places}
-        fresh = [p for p in paths if p in self._places or _inode(p) not in held]
+        fresh = [p for p in paths if p in self._places or inode(p) not in held]
         gone = [p for p in self._open if p not in fresh]
         return sorted({*fresh, *gone})
 
@@ -160,7 +155,7 @@ class Files:
             return
         place = self._places[path]
         yield from self._rest(path, place, source)
-        if _inode(path) == place.inode:
+        if inode(path) == place.inode:
             return
         # Moved aside: whoever wrote it has gone on to another, so what is left is all there is.
         source.seek(place.offset)
@@ -175,7 +170,7 @@ class Files:
         """Return the file a path's place is in, opened."""
         place, source = self._places.get(path), self._open.get(path)
         if source is None:
-            if place and _is_at_end(path, place):
+            if place and is_at_end(path, place):
                 return None
             source = self._reopened(path, place, gaps)
             if source is None:
@@ -184,24 +179,19 @@ class Files:
             place = self._places[path]
         assert place is not None
         if os.fstat(source.fileno()).st_size < place.offset:
-            gaps.append(_emptied(path, place))
-            place.offset, place.generation, place.mark, place.prefix = (
-                0,
-                place.generation + 1,
-                "",
-                0,
-            )
+            gaps.append(emptied(path, place))
+            place.begin_again()
         return source
 
     def _reopened(self, path: str, place: Place | None, gaps: list[Gap]) -> BinaryIO | None:
         """Open the file that `place` is in, wherever it was moved to; else the one at `path`."""
         if place is not None:
             for candidate in (path, *self._beside(path)):
-                if source := _opened_if(candidate, place):
+                if source := opened_if(candidate, place):
                     return source
             if place.mark and place.offset:
-                gaps.append(_lost(path, place))
-        if _inode(path) is None:
+                gaps.append(lost(path, place))
+        if inode(path) is None:
             return None
         generation = 0 if place is None else place.generation + bool(place.inode)
         self._places[path] = self._marked(path, 0, generation)
@@ -211,7 +201,7 @@ class Files:
         with open(path, "rb") as source:
             head = source.read(PREFIX)
             inode = os.fstat(source.fileno()).st_ino
-        return Place(inode, offset, generation, len(head), _hash(head))
+        return Place(inode, offset, generation, len(head), digest(head))
 
     def _beside(self, path: str) -> list[str]:
         folder = os.path.dirname(path)
@@ -224,7 +214,7 @@ class Files:
     def _finish(self, path: str, place: Place) -> None:
         self._open.pop(path).close()
         for moved in self._paths():
-            if _inode(moved) == place.inode:  # followed under its new name, and read already
+            if inode(moved) == place.inode:  # followed under its new name, and read already
                 self._places[moved] = msgspec.structs.replace(place, generation=0)
         # Not removed: the file that comes next must have another epoch.
         self._places[path] = Place(0, 0, place.generation + 1)
@@ -233,24 +223,24 @@ class Files:
         source.seek(place.offset)
         if place.offset == 0:
             self._remember(place, source)
-            if _is_array(source):
+            if is_array(source):
                 yield from self._elements(path, place, source)
                 return
         while line := source.readline(LINE + 1):
             if not line.endswith(b"\n"):
                 if len(line) <= LINE:
                     return  # still being written
-                line = line[: LINE + 1] + _skipped(source)
+                line = line[: LINE + 1] + skipped(source)
             passed = self._passed(place, source.tell() - place.offset)
             if line.strip():
                 yield self._record(path, passed, line)
-        if len(self._open) > OPEN and _is_at_end(path, place):
+        if len(self._open) > OPEN and is_at_end(path, place):
             self._open.pop(path).close()
 
     def _remember(self, place: Place, source: BinaryIO) -> None:
         head = source.read(PREFIX)
         source.seek(0)
-        place.prefix, place.mark = len(head), _hash(head)
+        place.prefix, place.mark = len(head), digest(head)
 
     def _passed(self, place: Place, size: int) -> Place:
         """Move a place on and return where it was."""
@@ -317,65 +307,3 @@ class Files:
         if not os.access(name, os.R_OK):
             raise Refused(f"{name} cannot be read: give evdebug's user the right to")
         return True
-
-
-def _inode(path: str) -> int | None:
-    try:
-        return os.stat(path).st_ino
-    except OSError:
-        return None
-
-
-def _is_at_end(path: str, place: Place) -> bool:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return False
-    return found.st_ino == place.inode and found.st_size == place.offset
-
-
-def _opened_if(path: str, place: Place) -> BinaryIO | None:
-    """Open `path` if it is the file of `place`."""
-    if not place.inode or _inode(path) != place.inode:
-        return None
-    source = open(path, "rb")  # noqa: SIM115 - stays open while it is followed
-    if _hash(source.read(place.prefix)) == place.mark:
-        return source
-    source.close()
-    return None
-
-
-def _hash(data: bytes) -> str:
-    return blake2b(data, digest_size=8).hexdigest()
-
-
-def _is_array(source: BinaryIO) -> bool:
-    first = source.read(64).lstrip()[:1] == b"["
-    source.seek(0)
-    return first
-
-
-def _skipped(source: BinaryIO) -> bytes:
-    """Read over the rest of a line that is too long to keep."""
-    while line := source.readline(LINE):
-        if line.endswith(b"\n"):
-            break
-    return b""
-
-
-def _now() -> int:
-    return time.time_ns() // 1000
-
-
-def _emptied(path: str, place: Place) -> Gap:
-    return Gap(
-        channel=path, cause="recreated", after=str(place.offset), at=_now(),
-        words="The file was emptied; what had not been read of it is lost.",
-    )  # fmt: skip
-
-
-def _lost(path: str, place: Place) -> Gap:
-    return Gap(
-        channel=path, cause="retention", after=str(place.offset), at=_now(),
-        words="The file read before is gone; whether it held more is not known.",
-    )  # fmt: skip

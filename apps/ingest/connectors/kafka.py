@@ -7,9 +7,8 @@ in `kafka_groups.py`.
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -18,7 +17,6 @@ from confluent_kafka.admin import AdminClient
 
 from apps.ingest.buses import BEGIN
 from apps.ingest.connector import (
-    BadSettings,
     Batch,
     Checked,
     Cursor,
@@ -26,21 +24,20 @@ from apps.ingest.connector import (
     Gap,
     Guarantee,
     Lag,
-    Line,
     Record,
     Refused,
     Setting,
     Surroundings,
-    TapError,
 )
 from apps.ingest.connectors.kafka_client import Talk, error_of, quiet
 from apps.ingest.connectors.kafka_groups import Groups
 from apps.ingest.connectors.kafka_letters import dead_letter
+from apps.ingest.connectors.kafka_look import BUFFER_KB, looked_at, missing, partitions, pattern
+from apps.ingest.connectors.kafka_records import record
 
 TIMEOUT_S = 10
 LOOK_S = 10  # for new topics and partitions
 TOGETHER_S = 0.02
-BUFFER_KB = 16_384
 
 
 class Kafka:
@@ -66,8 +63,8 @@ class Kafka:
 
     def __init__(self, settings: Mapping[str, Any], around: Surroundings) -> None:
         self._settings, self._around = settings, around
-        self._wanted = _pattern(settings["topics"], "topics")
-        self._groups_wanted = _pattern(settings["groups"] or ["^.*"], "groups")
+        self._wanted = pattern(settings["topics"], "topics")
+        self._groups_wanted = pattern(settings["groups"] or ["^.*"], "groups")
         self._talk = Talk(settings, around)
         self._consumer: Consumer | None = None
         self._places: dict[tuple[str, int], int] = {}  # the offset to read next
@@ -90,49 +87,14 @@ class Kafka:
         return f"{', '.join(self._settings['servers'])} · {', '.join(self._settings['topics'])}"
 
     def check(self) -> Checked:
-        try:
-            admin = self._talk.admin()
-            topics = self._talk.topics(admin, self._wanted)
-            lines = [Line("ok", f"Connected to cluster {self._talk.cluster}.")]
-            if not topics:
-                lines.append(Line("note", "No such topic is there yet."))
-            for name in sorted(self._missing(topics)):
-                lines.append(Line("problem", f"There is no topic {name}."))
-            ends = self._talk.ends(admin, _partitions(topics))
-            waiting = sum(high - low for low, high in ends.values())
-            lines.append(Line("ok", f"{len(topics)} topics with {len(ends)} partitions hold "
-                              f"{waiting:,} records."))  # fmt: skip
-            groups = self._talk.groups(admin, self._groups_wanted)
-            lines.append(_told(groups))
-            return Checked(lines, list(self._sample(ends)))
-        except TapError as error:
-            return Checked([Line("problem", str(error))])
-
-    def _missing(self, topics: Mapping[str, Any]) -> set[str]:
-        return {t for t in self._settings["topics"] if not t.startswith("^")} - set(topics)
-
-    def _sample(self, ends: Mapping[tuple[str, int], tuple[int, int]]) -> Iterator[Record]:
-        """Yield the last records of the fullest partition."""
-        full = [(high, place) for place, (low, high) in ends.items() if high > low]
-        if not full:
-            return
-        high, (topic, partition) = max(full)
-        consumer = self._talk.consumer(BUFFER_KB)
-        try:
-            low = ends[topic, partition][0]
-            consumer.assign([TopicPartition(topic, partition, max(high - 3, low))])
-            for message in consumer.consume(3, timeout=3):
-                if not message.error():
-                    yield _record(message, "")
-        finally:
-            consumer.close()
+        return looked_at(self._talk, self._settings, self._wanted, self._groups_wanted)
 
     def open(self, cursor: Cursor) -> None:
         self.close()
         admin = self._talk.admin()
         topics = self._talk.topics(admin, self._wanted)
-        if missing := self._missing(topics):
-            raise Refused(f"There is no topic {', '.join(sorted(missing))} on the broker.")
+        if absent := missing(self._settings["topics"], topics):
+            raise Refused(f"There is no topic {', '.join(sorted(absent))} on the broker.")
         self._consumer = self._talk.consumer(BUFFER_KB)
         self._groups = Groups(self._talk, self._groups_wanted, cursor)
         self._topics, self._places = _known(cursor)
@@ -143,7 +105,7 @@ class Kafka:
     def _take_on(self, admin: AdminClient, topics: Mapping[str, Any]) -> None:
         """Assign partitions that are new to us, each at the place to read next."""
         self._recognise(topics)
-        ends = self._talk.ends(admin, _partitions(topics))
+        ends = self._talk.ends(admin, partitions(topics))
         starts = self._starts(admin, [p for p in ends if p not in self._places], ends)
         assigned = {(tp.topic, tp.partition) for tp in self._client.assignment()}
         new = []
@@ -274,9 +236,9 @@ class Kafka:
     def _taken(self, message: Message) -> Record:
         topic, partition = message.topic(), message.partition()
         self._places[topic, partition] = message.offset() + 1
-        record = _record(message, self._epoch(topic))
-        self._last_time = record.time
-        return record
+        found = record(message, self._epoch(topic))
+        self._last_time = found.time
+        return found
 
     def _epoch(self, topic: str) -> str:
         generation = self._topics.get(topic, ("", 0))[1]
@@ -310,30 +272,6 @@ class Kafka:
         self._talk.close()
 
 
-def _record(message: Message, epoch: str) -> Record:
-    key, (kind, at) = message.key(), message.timestamp()
-    headers = message.headers()
-    return Record(
-        body=message.value(), channel=message.topic(), partition=str(message.partition()),
-        offset=str(message.offset()), epoch=epoch,
-        key="" if key is None else _text(key),
-        headers=tuple((name, value or b"") for name, value in headers) if headers else (),
-        time=at * 1000 if kind else None,
-        content_type=_content_type(headers) if headers else "",
-    )  # fmt: skip
-
-
-def _text(key: bytes | str) -> str:
-    return key if isinstance(key, str) else key.decode("utf-8", "backslashreplace")
-
-
-def _content_type(headers: Iterable[tuple[str, bytes | None]]) -> str:
-    for name, value in headers:
-        if name.lower() == "content-type" and value:
-            return value.decode("utf-8", "replace")
-    return ""
-
-
 def _known(cursor: Cursor) -> tuple[dict[str, tuple[str, int]], dict[tuple[str, int], int]]:
     topics, places = {}, {}
     for lane, place in cursor.items():
@@ -344,33 +282,6 @@ def _known(cursor: Cursor) -> tuple[dict[str, tuple[str, int]], dict[tuple[str, 
             topic, _, partition = lane.rpartition("/")
             places[topic, int(partition)] = int(place)
     return topics, places
-
-
-def _partitions(topics: Mapping[str, Any]) -> list[tuple[str, int]]:
-    return [(name, p.id) for name, topic in topics.items() for p in topic.partitions]
-
-
-def _pattern(words: list[str], setting: str) -> re.Pattern[str]:
-    """Return what matches the names listed and the ^patterns."""
-    parts = []
-    for word in words:
-        if not word.startswith("^"):
-            parts.append(re.escape(word))
-        elif len(word) > 200:
-            raise BadSettings(f"setting {setting}: a pattern has at most 200 characters")
-        else:
-            parts.append(word[1:])
-    try:
-        return re.compile("|".join(f"(?:{part})" for part in parts))
-    except re.error as error:
-        raise BadSettings(f"setting {setting}: {error}") from None
-
-
-def _told(groups: list[str]) -> Line:
-    if not groups:
-        return Line("note", "No consumer group is there to be watched.")
-    more = f" and {len(groups) - 10} more" if len(groups) > 10 else ""
-    return Line("ok", f"Groups to watch: {', '.join(sorted(groups)[:10])}{more}.")
 
 
 def _now() -> int:

@@ -15,7 +15,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from apps.ingest.connector import BadSettings, Surroundings, Unreachable
-from apps.ingest.connectors import mqtt
+from apps.ingest.connectors import mqtt_session
 from tests import brokers
 from tests.ingest.connector_contract import ConnectorContract
 from tests.services import free_port, wait_for
@@ -133,7 +133,7 @@ class TestMqtt5(Contract):
 
     def test_a_session_that_expired_is_a_gap(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """So does a killed tap's: it leaves nothing for good."""
-        monkeypatch.setattr(mqtt, "EXPIRES_S", 1)
+        monkeypatch.setattr(mqtt_session, "EXPIRES_S", 1)
         with self.opened() as connector:
             self.publish([b"1"])
             (batch,) = self.batches(connector, 1)
