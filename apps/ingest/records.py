@@ -24,6 +24,7 @@ from apps.ingest.split import members_of, utf8
 PARTS = ("id", "type", "source", "stream", "kind", "correlation", "causation", "time", "data")
 CE_HEADERS = re.compile(r"(?:ce[_-]|cloudEvents[:_])([A-Za-z0-9]+)\Z", re.IGNORECASE)
 KEPT = 1024 * 1024  # bytes of a record that is rejected
+PLAIN = codecs.Body(b"", media.JSON, {})  # what the codec adds to an event in JSON: nothing
 AT_LEAST = {"specversion", "id", "source", "type"}
 
 
@@ -73,15 +74,26 @@ def take(record: Record, form: Form) -> Taken:
 
 def _quick(record: Record, body: bytes, form: Form) -> Envelope | None:
     """Return a structured CloudEvent as nearly all are, None to look closer."""
-    if record.headers or record.facts or body[:1] != b"{" or not body.isascii():
+    if body[:1] != b"{" or not body.isascii() or len(body) > form.limits.event:
         return None
-    e = cloudevents.quick(body) if len(body) <= form.limits.event else None
+    if record.content_type and not is_json(record.content_type):
+        return None
+    e = cloudevents.quick(body)
     if e is None:
         return None
+    correlation, metadata = e.correlation, e.metadata
+    if record.headers or record.facts or record.epoch:
+        try:
+            metadata = _metadata(metadata, record, PLAIN)
+        except Invalid:
+            return None  # and hear what is to be said of it
+        correlation = correlation or names.trace_of(
+            _header(_headers(record.headers), "traceparent") if record.headers else ""
+        )
     return msgspec.structs.replace(
         e, channel=record.channel or e.channel, partition=record.partition,
-        offset=record.offset, key=record.key or e.key, tap=form.tap,
-        time=record.time if e.time is None else e.time,
+        offset=record.offset, key=record.key or e.key, tap=form.tap, correlation=correlation,
+        time=record.time if e.time is None else e.time, metadata=metadata,
     )  # fmt: skip
 
 

@@ -31,19 +31,39 @@ from bench.flows import events
 from bench.steps import database
 
 SLOT = "bench_bare"
+CHUNK = 50_000  # events
 
 
 def run(*, bus: str, side: str, url: str, count: int) -> dict[str, Any]:
     """Publish `count` events, then read them all.
 
+    side     "tap" or "bare"; "fill" only publishes, and "catch_up" taps what "fill" published
     Returns  rate  events a second, of the reading alone
     """
+    if side == "fill":
+        return fill(bus, url, count)
+    if side == "catch_up":
+        return timed(tap(bus, url, count, prepared=True), count)
     bodies = [cloudevents.structured(e) for e in islice(events(), count)]
     began = {"tap": tap, "bare": bare}[side](bus, url, count)
     PUBLISH[bus](url, bodies)
+    return timed(began, count)
+
+
+def timed(work: Callable[[], None], count: int) -> dict[str, Any]:
+    """Return how many events a second `work` does."""
     started = time.perf_counter()
-    began()
+    work()
     return {"rate": count / (time.perf_counter() - started)}
+
+
+def fill(bus: str, url: str, count: int) -> dict[str, Any]:
+    """Publish `count` events, never holding many of them."""
+    PREPARE[bus](url)
+    waiting = (cloudevents.structured(e) for e in islice(events(), count))
+    while bodies := list(islice(waiting, CHUNK)):
+        PUBLISH[bus](url, bodies)
+    return {}
 
 
 SETTINGS = {
@@ -56,11 +76,12 @@ SETTINGS = {
 }
 
 
-def tap(bus: str, url: str, count: int) -> Callable[[], None]:
+def tap(bus: str, url: str, count: int, *, prepared: bool = False) -> Callable[[], None]:
     """Make a tap; return what stores `count` records, each batch in a commit."""
     database.migrate()
     line = create_system("bench")
-    PREPARE[bus](url)
+    if not prepared:
+        PREPARE[bus](url)
     address = {"servers" if bus == "kafka" else "url": url}
     made = taps.add(line, f"bench{time.time_ns()}", bus, address | SETTINGS[bus], by=CONSOLE)
     settings = taps.settings_of(made)

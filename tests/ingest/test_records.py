@@ -254,3 +254,31 @@ def test_rules_that_make_no_sense_are_refused(rules: str) -> None:
 @pytest.mark.timeout(20)
 def test_no_pattern_takes_for_ever() -> None:
     event(b'{"x":"%s!"}' % (b"a" * 50_000), redacting("mask ~/(a+)+$/"))
+
+
+EVENT = b'{"specversion":"1.0","id":"e","source":"/s","type":"t","data":{"a":1}}'
+TRACED = EVENT.replace(b'"id"', b'"traceparent":"00-%s-%s-01","id"' % (b"a" * 32, b"b" * 16))
+
+
+@pytest.mark.parametrize("body", [EVENT, TRACED])
+@pytest.mark.parametrize("content_type", ["", "application/json", "application/cloudevents+json"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"facts": {"qos": 1}},
+        {"facts": {"redelivered": True, "routed_queues": ["a", "b"]}, "epoch": "2"},
+        {"headers": (("id", b"7"), ("kind", b"Paid"), ("kind", b"\xff"))},
+        {"headers": (("TraceParent", b"00-" + b"c" * 32 + b"-" + b"d" * 16 + b"-01"),)},
+        {"headers": (("ce_id", b"other"), ("ce_type", b"x"))},
+        {"epoch": "1", "key": "k", "time": 5},
+    ],
+)
+def test_the_quick_way_comes_to_what_the_careful_one_does(
+    body: bytes, content_type: str, more: dict[str, Any]
+) -> None:
+    record = Record(body=body, channel="c", partition="0", offset="9", content_type=content_type,
+                    **more)  # fmt: skip
+    form = Form("t")
+    quick = records._quick(record, body, form)
+    assert quick is not None
+    assert quick == records._careful(record, body, form)[0]
