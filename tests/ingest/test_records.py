@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from apps.eventlog.envelope import Envelope
-from apps.ingest import picks, redact
+from apps.ingest import picks, records, redact
 from apps.ingest.connector import Record
 from apps.ingest.records import Form, Taken, take
 
