@@ -31,9 +31,15 @@ LOGGING = """<Configuration><Appenders>
 
 @dataclass
 class Kafka(Broker):
-    """Apache Kafka with one partition for offsets, quick to start and to stop."""
+    """Apache Kafka with one partition for offsets, quick to start and to stop.
+
+    It also listens at `far`, where it says it is found at `through`: who puts a proxy between the
+    two has a network that can be cut.
+    """
 
     controller: int = field(default_factory=free_port)
+    far: int = field(default_factory=free_port)
+    through: int = field(default_factory=free_port)
 
     @property
     def bootstrap(self) -> str:
@@ -51,8 +57,12 @@ class Kafka(Broker):
             "node.id": "1",
             "controller.quorum.voters": f"1@127.0.0.1:{self.controller}",
             "controller.listener.names": "CONTROLLER",
-            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{self.controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
+            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{self.controller},"
+            f"FAR://127.0.0.1:{self.far}",
+            "advertised.listeners": f"PLAINTEXT://{self.bootstrap},FAR://127.0.0.1:{self.through}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,"
+            "FAR:PLAINTEXT",
+            "inter.broker.listener.name": "PLAINTEXT",
             "log.dirs": str(self.folder / "data"),
             "offsets.topic.num.partitions": "1",
             "offsets.topic.replication.factor": "1",

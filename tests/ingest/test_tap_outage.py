@@ -45,16 +45,25 @@ def _kafka(broker: Kafka) -> Bus:
 ALL: dict[str, Callable[[Any], Bus]] = {**BUSES, "kafka_broker": _kafka}
 
 
-@pytest.mark.parametrize("bus", list(BUSES))
-def test_the_network_is_cut(
-    bus: str, new_server: Callable[..., Evdebug], request: pytest.FixtureRequest
-) -> None:
-    kind, settings, publish = BUSES[bus](request.getfixturevalue(bus))
+def far(kind: str, broker: Any, settings: dict[str, str]) -> tuple[Proxy, dict[str, str]]:
+    """Return a network to the broker that can be cut, and the settings of a tap beyond it."""
+    if kind == "kafka":
+        proxy = Proxy(broker.far, at=broker.through)
+        return proxy, settings | {"servers": f"127.0.0.1:{proxy.port}"}
     found = re.search(r"(?<=127\.0\.0\.1:)\d+", settings["url"])
     assert found
     proxy = Proxy(int(found[0]))
-    changed = settings | {"url": settings["url"].replace(found[0], str(proxy.port))}
-    tapped = Tapped(new_server(start=False), kind, changed)
+    return proxy, settings | {"url": settings["url"].replace(found[0], str(proxy.port))}
+
+
+@pytest.mark.parametrize("bus", list(ALL))
+def test_the_network_is_cut(
+    bus: str, new_server: Callable[..., Evdebug], request: pytest.FixtureRequest
+) -> None:
+    broker = request.getfixturevalue(bus)
+    kind, settings, publish = ALL[bus](broker)
+    proxy, settings = far(kind, broker, settings)
+    tapped = Tapped(new_server(start=False), kind, settings)
     process = tapped.run()
     publishing = threading.Thread(target=publish)
     try:

@@ -12,9 +12,10 @@ CHUNK = 65536
 class Proxy:
     """Passes bytes on between its own port and another, in order, until it is told not to."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, at: int = 0) -> None:
+        """Pass on to `port`, from the port `at` or one that is free."""
         self._to = port
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._listener = socket.create_server(("127.0.0.1", at), backlog=64)
         self.port: int = self._listener.getsockname()[1]
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
         self._flowing = threading.Event()
