@@ -84,10 +84,8 @@ class Groups:
                 # What lies beyond may have been passed too, so nothing is said of it yet.
                 since = began if step.offset == committed else told.at
                 told = Seen(step.offset, since, told.resets)
-            elif committed == told.offset and told.at != 0:
-                told = Seen(
-                    told.offset, began, told.resets
-                )  # not passed until then: a closer bound
+            elif committed == told.offset and told.at != 0:  # not passed by then: a closer bound
+                told = Seen(told.offset, began, told.resets)
             self._told[key] = told
         return found
 

@@ -90,7 +90,7 @@ class TestFiles(ConnectorContract):
     def test_it_can_start_now(self) -> None:
         self.publish([b"old"])
         with self.opened(start="now") as connector:
-            assert not connector.read(limit=10, wait=0)
+            assert not connector.read(limit=10, wait=0).records
             self.publish([b"new"])
             assert self.bodies(connector, 1) == [b"new"]
 

@@ -15,7 +15,7 @@ from apps.ingest import buses
 from apps.ingest.connector import Connector, Refused
 from tests.ingest.connector_contract import ConnectorContract
 from tests.kafka import Kafka
-from tests.services import free_port
+from tests.services import free_port, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 QUIET = {"log_level": 0}
@@ -44,7 +44,12 @@ class Cluster:
 
     def commit(self, group: str, topic: str, offset: int, partition: int = 0) -> None:
         asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition, offset)])
-        self.admin.alter_consumer_group_offsets([asked])[group].result(30)
+
+        def taken() -> bool:
+            answer = self.admin.alter_consumer_group_offsets([asked])[group].result(30)
+            return not any(place.error for place in answer.topic_partitions)
+
+        wait_for(taken, "the commit")  # a broker may still load what was committed before
 
     def standing(self) -> Any:
         groups = sorted(g.group_id for g in self.admin.list_consumer_groups().result(30).valid)

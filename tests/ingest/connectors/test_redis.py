@@ -163,7 +163,7 @@ class TestStreams(ConnectorContract):
         with self.opened(start="2025-01-01T00:00:00Z") as connector:
             assert self.bodies(connector, 1) == [b"new"]
         with self.opened(start="now") as connector:
-            assert not connector.read(limit=10, wait=0)
+            assert not connector.read(limit=10, wait=0).records
             self.client.xadd(self.key, {"data": b"newest"}, id="1900000000000-0")
             assert self.bodies(connector, 1) == [b"newest"]
 
