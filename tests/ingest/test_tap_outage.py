@@ -31,7 +31,8 @@ def _kafka(broker: Kafka) -> Bus:
     from confluent_kafka.admin import AdminClient, NewTopic
 
     topic, servers = f"outage-{uuid.uuid4().hex}", {"bootstrap.servers": broker.bootstrap}
-    AdminClient(servers).create_topics([NewTopic(topic, 1, 1)])[topic].result(30)
+    admin = AdminClient(servers)
+    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(30)
 
     def publish() -> None:
         producer = Producer(servers)
