@@ -31,7 +31,7 @@ function missing() {
 function pressing() {
   let pressed = null;
   const late = new Map();  // id of a part → the event whose answer came while it was pressed
-  document.addEventListener("pointerdown", (e) => { pressed = e.target; }, true);
+  document.addEventListener("pointerdown", (e) => { if (!e.button) pressed = e.target; }, true);
   document.addEventListener("htmx:beforeSwap", ({ detail }) => {
     const { elt, triggeringEvent } = detail.requestConfig;
     if (!("follow" in elt.dataset) || elt !== detail.target || !elt.contains(pressed)) return;
@@ -47,7 +47,9 @@ function pressing() {
       if (part) again(part, type);
     }));
   };
-  ["pointerup", "pointercancel"].forEach((name) => document.addEventListener(name, lifted, true));
+  // A menu or another window may swallow the end of it.
+  ["pointerup", "pointercancel", "contextmenu"].forEach((name) => document.addEventListener(name, lifted, true));
+  addEventListener("blur", lifted);
 }
 
 if (globalThis.document) {
