@@ -84,11 +84,12 @@ def test_what_changed_between_two_moments(log: Log) -> None:
     assert what_changed(log.line, before=3, after=3).entities == 0
 
 
-@pytest.mark.parametrize("near", [0, tallies.NEAR])
+@pytest.mark.parametrize(("near", "few"), [(0, tallies.FEW), (0, 0), (tallies.NEAR, tallies.FEW)])
 def test_the_counts_are_those_of_looking_at_each(
-    log: Log, near: int, monkeypatch: pytest.MonkeyPatch
+    log: Log, near: int, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tallies, "NEAR", near)
+    monkeypatch.setattr(tallies, "FEW", few)
     monkeypatch.setattr(tallies, "READ", 0)
     chance = random.Random(7)
     alive: list[dict[str, Any]] = [{}]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import NamedTuple
 
 from apps.eventlog import store
@@ -11,6 +10,7 @@ from apps.eventlog.queries.facts import last_places
 
 NEAR = 10_000  # positions so near each other that the events between are looked at
 READ = 6  # events that are read as fast as one is looked up
+FEW = 100_000  # events that may end a stream, in the whole log: more are not read off their index
 
 
 def touched(line: Line, *, after: int, upto: int) -> dict[int, int]:
@@ -59,46 +59,6 @@ def counted(line: Line, *, after: int, upto: int) -> Touched:
     return Touched(int(streams), int(begun))
 
 
-class Spanned(NamedTuple):
-    """What `counted` says, and the streams whose last event there may have ended them."""
-
-    streams: int
-    begun: int
-    endings: list[int]
-
-
-def spanned(line: Line, *, after: int, upto: int) -> Spanned:
-    """Return what `counted` and `endings` do, of each stream at once where the range is wide."""
-    if len(line.segments) != 1 or upto - after <= NEAR:
-        counts = counted(line, after=after, upto=upto)
-        return Spanned(*counts, endings(line, after=after, upto=upto, streams=counts.streams))
-    (segment,) = line.segments
-    low, first, last = (segment.low - segment.after + p for p in (segment.after, after, upto))
-    ids = "json_group_array" if store.sqlite() else "json_agg"
-    rows = store.fetch(
-        f"SELECT ending, was, count(*), {ids}(id) FILTER (WHERE ending = 1) FROM ("
-        f"SELECT s.id AS id, (SELECT CASE WHEN {_short()} THEN 1 ELSE 0 END"
-        " FROM eventlog_event e WHERE e.stream_id = s.id AND e.place > %s AND e.place <= %s"
-        " ORDER BY e.place DESC LIMIT 1) AS ending,"
-        " EXISTS (SELECT 1 FROM eventlog_event e WHERE e.stream_id = s.id"
-        " AND e.place > %s AND e.place <= %s) AS was"
-        " FROM eventlog_stream s WHERE s.system_id = %s) w"
-        " WHERE ending IS NOT NULL GROUP BY ending, was",
-        [b'"op"', first, last, low, first, line.system],
-    )
-    found: list[int] = []
-    for *_, numbers in rows:
-        found += json.loads(numbers) if isinstance(numbers, str) else numbers or []
-    begun = sum(count for _, was, count, _ in rows if not was)
-    return Spanned(sum(row[2] for row in rows), begun, found)
-
-
-def _short() -> str:
-    """Return SQL for data that may end a stream; its parameter is `"op"` in bytes."""
-    within = "instr(e.data, CAST(%s AS BLOB))" if store.sqlite() else "position(%s in e.data)"
-    return f"(length(e.data) <= 4 OR {within} > 0)"
-
-
 def few(line: Line, most: int) -> bool:
     """Return whether the system has at most so many streams."""
     ((count,),) = store.fetch(
@@ -111,31 +71,59 @@ def few(line: Line, most: int) -> bool:
 def endings(line: Line, *, after: int, upto: int, streams: int) -> list[int]:
     """Return the streams whose last event between two positions may have ended them.
 
-    They are those whose data is short as null is, or speaks of an operation: few of all. What
-    became of them only a fold can say.
+    They are those whose data is short as null is, or speaks of an operation: few of all, and in
+    an index of their own. What became of them only a fold can say.
 
-    streams  how many have events there, about: it decides whether to read them all or the last
-             of each
+    streams  how many have events there, about: it decides how to look where they are not few
     """
     found: list[int] = []
-    short = _short()
     for part in line.within(after, upto):
-        ends = [part.low, part.high]
-        if part.upto - part.after <= max(NEAR, READ * streams):
-            sql = (
-                "SELECT w.id FROM (SELECT e.stream_id AS id, max(e.place) AS last"
-                " FROM eventlog_event e WHERE e.place > %s AND e.place <= %s"
-                f" AND +e.stream_id IS NOT NULL AND {short} GROUP BY e.stream_id) w"
-                " WHERE NOT EXISTS (SELECT 1 FROM eventlog_event n WHERE n.stream_id = w.id"
-                " AND n.place > w.last AND n.place <= %s)"
-            )
-            rows = store.fetch(sql, [*ends, b'"op"', part.high])
+        width = part.upto - part.after
+        if width > NEAR and _few_ending():
+            rows = _read_ending(part, _forced())
+        elif width <= max(NEAR, READ * streams):
+            rows = _read_ending(part, "")
         else:
             rows = store.fetch(
-                f"SELECT s.id FROM eventlog_stream s WHERE s.system_id = %s AND (SELECT {short}"
+                f"SELECT s.id FROM eventlog_stream s WHERE s.system_id = %s AND (SELECT {_ending()}"
                 " FROM eventlog_event e WHERE e.stream_id = s.id AND e.place > %s AND e.place <= %s"
                 " ORDER BY e.place DESC LIMIT 1)",
-                [line.system, b'"op"', *ends],
+                [line.system, part.low, part.high],
             )
         found += [stream for (stream,) in rows]
     return found
+
+
+def _read_ending(part: Segment, index: str) -> list[tuple[int]]:
+    """Return streams with an event that may end them and none after it."""
+    stream = "e.stream_id" if index or not store.sqlite() else "+e.stream_id"
+    rows: list[tuple[int]] = store.fetch(
+        "SELECT w.id FROM (SELECT e.stream_id AS id, max(e.place) AS last"
+        f" FROM eventlog_event e{index} WHERE {stream} IS NOT NULL AND {_ending()}"
+        " AND e.place > %s AND e.place <= %s GROUP BY e.stream_id) w"
+        " WHERE NOT EXISTS (SELECT 1 FROM eventlog_event n WHERE n.stream_id = w.id"
+        " AND n.place > w.last AND n.place <= %s)",
+        [part.low, part.high, part.high],
+    )
+    return rows
+
+
+def _few_ending() -> bool:
+    """Return whether the index of the events that may end a stream is quickly read."""
+    ((count,),) = store.fetch(
+        f"SELECT count(*) FROM (SELECT 1 FROM eventlog_event e{_forced()}"
+        f" WHERE e.stream_id IS NOT NULL AND {_ending()} LIMIT %s) w",
+        [FEW],
+    )
+    return bool(count < FEW)
+
+
+def _forced() -> str:
+    return " INDEXED BY eventlog_event_ending" if store.sqlite() else ""
+
+
+def _ending() -> str:
+    """Return SQL for data that may end a stream, as the index has it."""
+    if store.sqlite():
+        return "(length(e.data) <= 4 OR instr(e.data, x'226F7022') > 0)"
+    return "(length(e.data) <= 4 OR position('\\x226f7022'::bytea in e.data) > 0)"

@@ -203,11 +203,8 @@ def what_changed(line: Line, *, before: int, after: int, limit: int = DIFFS) -> 
     `limit` entities.
     """
     low, high = (max(0, min(each, line.head)) for each in sorted((before, after)))
-    if low:
-        counts = tallies.spanned(line, after=low, upto=high)
-        gone = _ended(line, low, high, counts.endings)
-    else:  # nothing was there that could have ended
-        counts, gone = tallies.Spanned(*tallies.counted(line, after=0, upto=high), []), 0
+    counts = tallies.counted(line, after=low, upto=high)
+    gone = _ended(line, low, high, counts.streams)
     recent = [
         (stream, last)
         for stream, last in facts.recent(line, upto=high, limit=limit, rows=LOOKED_BACK)
@@ -226,8 +223,11 @@ def what_changed(line: Line, *, before: int, after: int, limit: int = DIFFS) -> 
     return Changes(counts.streams, made, changed, deleted, listed, len(recent) < limit)
 
 
-def _ended(line: Line, low: int, high: int, numbers: list[int]) -> int | None:
-    """Return how many of the streams that may have ended were there at `low` and are gone now."""
+def _ended(line: Line, low: int, high: int, streams: int) -> int | None:
+    """Return how many entities that were there at one position are gone at a later one."""
+    if not low:
+        return 0
+    numbers = tallies.endings(line, after=low, upto=high, streams=streams)
     if len(numbers) > ENDED:
         return None
     names = [name for name, _ in facts.names(numbers).values()]
