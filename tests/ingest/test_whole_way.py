@@ -211,7 +211,7 @@ def test_it_is_one_trace(
             status, found = system.get(f"traces/{FLOW}")
             trace.update(found)
             told = {(d["subscriber"], d["evidence"]) for d in found.get("deliveries", ())}
-            wanted = {("billing", "offset"), ("w1@billing", "reported")}
+            wanted = {("billing", "offset"), ("w1@billing", "task_event")}
             return status == 200 and len(found["events"]) == len(WAY) and wanted <= told
 
         wait_for(whole, "the trace to be whole")
@@ -221,7 +221,7 @@ def test_it_is_one_trace(
     assert edges == set(pairwise(WAY)), "each caused the next"
     told = {(names[d["event"]][0], d["subscriber"], d["evidence"]) for d in trace["deliveries"]}
     assert ("OrderAccepted", "billing", "offset") in told, told
-    assert ("billing.charge", "w1@billing", "reported") in told, told
+    assert ("billing.charge", "w1@billing", "task_event") in told, told
     # Nothing of evdebug stays on the buses.
     for name in dict(WAY).values():
         server.manage("tap", "remove", name, "--system", system.slug)
