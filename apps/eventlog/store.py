@@ -116,11 +116,27 @@ def insert_events(rows: Iterable[Sequence[Any]]) -> None:
             )
         return
     statement = f"COPY eventlog_event ({columns}) FROM STDIN (FORMAT BINARY)"
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+    with connection.cursor() as cursor:
+        _plain_bytes(cursor.cursor)
+        _copy(cursor, statement, rows)
+
+
+def _copy(cursor: Any, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+    with cursor.copy(statement) as copy:
         copy.set_types(EVENT_TYPES)
         write = copy.write_row
         for row in rows:
             write(row)
+
+
+def _plain_bytes(cursor: Any) -> None:
+    """Have `bytea` written by psycopg's own code for `bytes`.
+
+    For the type it would take what serves `psycopg.Binary` too, which is Python: 0.5 µs an event.
+    """
+    from psycopg.adapt import PyFormat  # which SQLite does not need
+
+    cursor.adapters.register_dumper(bytes, cursor.adapters.get_dumper(bytes, PyFormat.BINARY))
 
 
 def ensure_names(
