@@ -35,6 +35,22 @@ def test_it_works(viewer: Client, trade: Log) -> None:
     assert not read(part).forbidden
 
 
+@pytest.mark.parametrize(
+    ("address", "swapped"),
+    [
+        ("/shop/events?at=5", True), ("/shop/traces/live", True), ("/states/events", True),
+        ("/shop/live", False), ("/shop/state", False), ("/shop/state/stock-1?at=5", False),
+        ("/shop/sandboxes", False),
+    ],
+)  # fmt: skip
+def test_what_a_page_says_of_itself_is_left_alone(
+    viewer: Client, trade: Log, address: str, swapped: bool
+) -> None:
+    headers = {"HX-Request": "true", "HX-Current-URL": f"http://testserver{address}"}
+    part = viewer.get("/shop/dock", headers=headers).content.decode()
+    assert ('id="info"' in part) is swapped
+
+
 def test_every_event_is_in_a_bar(trade: Log) -> None:
     shown = dock(trade.line, at(trade.line, 7))
     assert shown is not None

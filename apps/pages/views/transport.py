@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -16,6 +17,9 @@ from apps.pages.views.frame import Frame, is_part, of_system
 from apps.pages.views.touring import note_progress
 from apps.pages.words import visible
 
+# Pages that say something of their own beside the title.
+OWN = re.compile(r"/[^/]+/(live|sandboxes|state(/.*)?)")
+
 
 @require_GET
 @of_system
@@ -24,9 +28,8 @@ def timeline(request: HttpRequest, frame: Frame) -> HttpResponse:
     if not is_part(request):
         return page(frame, request)
     drawn = dock(frame.line, frame.at, zoom=frame.window, user_id=frame.user_id)
-    # The Live page says other things in their place.
     asks = urlsplit(request.headers.get("HX-Current-URL", "")).path
-    part = not asks.endswith("/live")
+    part = not OWN.fullmatch(asks)
     context = {"frame": frame, "params": frame.params, "dock": drawn, "part": part}
     return render(request, "pages/_timeline.html", context)
 
