@@ -7,11 +7,12 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from time import time
 
 from examples.shop.begun import Begun, keep, read
@@ -52,8 +53,7 @@ def main(argv: list[str] | None = None) -> int:
         )
         return 2
     door = Door(options.url, options.key, Event())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: door.abort())
+    when_told(door.abort)
     return sent(shop, started, door, goes_on=not options.no_live, kept=options.remember)
 
 
@@ -62,8 +62,7 @@ def over_broker(options: argparse.Namespace) -> int:
     module, name, usual = BROKERS[options.bus]
     address = options.broker or usual
     stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    when_told(stop.set)
     try:
         broker = getattr(import_module(module), name)(address)
     except Exception as error:  # each client has errors of its own
@@ -82,6 +81,16 @@ def over_broker(options: argparse.Namespace) -> int:
         broker.close()
     say(f"closed: {grouped(count)} events.")
     return 0
+
+
+def when_told(stop: Callable[[], object]) -> None:
+    """Call `stop` at ctrl-C and SIGTERM, on a thread of its own.
+
+    A handler runs in the midst of whatever it interrupts. Where that is a wait for the very event
+    it sets, the event's lock is held, and nothing would ever go on.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: Thread(target=stop).start())
 
 
 def begun(options: argparse.Namespace) -> Begun:

@@ -78,11 +78,12 @@ class Door:
             wait = min(wait * 2, LONGEST_WAIT)
 
     def abort(self) -> None:
-        """End every wait now, also the one for an answer. Safe from a signal handler."""
+        """End every wait now, also the one for an answer. For another thread, not for a handler."""
         self.stop.set()
-        if self._connection.sock is not None:
+        waiting = self._connection.sock
+        if waiting is not None:
             with suppress(OSError):  # it may just have ended by itself
-                self._connection.sock.shutdown(socket.SHUT_RDWR)
+                waiting.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._connection.close()

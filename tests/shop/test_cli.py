@@ -165,6 +165,24 @@ def test_a_signal_stops_it_cleanly(listener: Listener, number: signal.Signals) -
     assert "Traceback" not in said
 
 
+TOLD_WHILE_HELD = """
+import os, signal, sys, time
+from threading import Event
+from examples.shop.cli import when_told
+stop = Event()
+when_told(stop.set)
+with stop._cond:  # as in the midst of a wait
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.1)
+sys.exit(not stop.wait(20))
+"""
+
+
+def test_a_signal_in_the_midst_of_a_wait_does_not_hang() -> None:
+    running = [sys.executable, "-c", TOLD_WHILE_HELD]
+    assert subprocess.run(running, cwd=ROOT, timeout=60, check=False).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -32,7 +32,8 @@ class Command(BaseCommand):
             )
         stopping = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stopping.set())
+            # On a thread of its own: the handler may interrupt a wait that holds the event's lock.
+            signal.signal(number, lambda *_: threading.Thread(target=stopping.set).start())
         self.stderr.write("Taps run until ctrl-C.", str)
         Supervisor(names).run(stopping)
         self.stderr.write("Stopped.", str)
