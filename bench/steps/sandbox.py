@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 import subprocess
 import tempfile
@@ -18,11 +17,10 @@ SCRIPT = Path(__file__).with_name("redux.cjs")
 PACKAGES = ("@redux-devtools/instrument@3.0.0", "redux@5.0.1")
 
 
-def run(*, minutes: int, pairs: int, log_events: int) -> dict[str, Any]:
+def run(*, minutes: int, log_events: int) -> dict[str, Any]:
     """Return the seconds of each part and what it came to."""
     database.migrate()
-    return {"replay": _replay(minutes), "compare": _compare(pairs), "fork": _fork(log_events),
-            "toggle": _toggle()}  # fmt: skip
+    return {"replay": _replay(minutes), "fork": _fork(log_events), "toggle": _toggle()}
 
 
 def _replay(minutes: int) -> dict[str, float]:
@@ -49,28 +47,6 @@ def _replay(minutes: int) -> dict[str, float]:
     assert done.status == "finished", done.error
     assert (done.result or {})["same"]
     return {"entries": len(made), "seconds": took, "ran": done.ran_ms / 1000}
-
-
-def _compare(count: int) -> dict[str, float]:
-    from apps.sandbox.compare import Entry, compare
-
-    def side(shift: int) -> list[Entry]:
-        return [
-            Entry(n + shift, f"id-{n}", "/s", f"T{n % 9}", f"stream-{n % 900}",
-                  n - 1 + shift if n % 3 else None, ("x", n // 2 if shift and n % 997 == 0 else n))
-            for n in range(1, count + 1) if not (shift and n % 1009 == 0)
-        ]  # fmt: skip
-
-    recorded, made = side(0), side(7)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    begun = time.perf_counter()
-    found = compare(recorded, made)
-    took = time.perf_counter() - begun
-    assert found.missing
-    assert found.changed
-    assert not found.new
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    return {"seconds": took, "mib": grown / 1024}
 
 
 def _fork(count: int) -> float:

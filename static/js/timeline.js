@@ -1,15 +1,14 @@
 // The hand on the transport: dragging the needle, choosing a range with shift, zooming, the overview.
 import * as address from "./address.js";
 import { timeAt } from "./anchors.js";
+import { drag, fraction } from "./drag.js";
 import { paced } from "./paced.js";
 import { pause } from "./play.js";
 import { goLive, load, now, positionOf, release, render, seek, state } from "./playhead.js";
 import { text, within, zoomed } from "./window.js";
 
 const dock = globalThis.document?.getElementById("dock");
-const $ = (id) => document.getElementById(id);
-const bounds = () => [timeAt(state.anchors, 1), timeAt(state.anchors, state.last)];
-const fraction = (e, box) => Math.min(1, Math.max(0, (e.clientX - box.left) / box.width));
+const $ = (id) => document.getElementById(id), bounds = () => [timeAt(state.anchors, 1), timeAt(state.anchors, state.last)];
 let dragging = false, wanted = null, shown = null;
 
 /** Show another window: the address says which, the server draws it. */
@@ -22,14 +21,6 @@ function want(view) {
 const view = () => wanted ?? [state.t0, state.t1];
 export const zoom = (factor, around = now()) => state.last && want(zoomed(view(), factor, around, bounds()));
 const all = () => address.set({ zoom: "all" }, { replace: true });
-
-function drag(down, moved, done) {
-  const move = (e) => moved(e), up = (e) => { stop(); done?.(e); };
-  const stop = () => ["pointermove", "pointerup", "pointercancel"].forEach((n, i) => dock.removeEventListener(n, i ? up : move));
-  dock.setPointerCapture(down.pointerId);
-  dock.addEventListener("pointermove", move);
-  ["pointerup", "pointercancel"].forEach((name) => dock.addEventListener(name, up));
-}
 
 function needle(down) {
   const box = $("tl-zoom").getBoundingClientRect(), edge = state.t1 >= timeAt(state.anchors, state.last);

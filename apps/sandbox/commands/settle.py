@@ -47,8 +47,8 @@ def settle(run: Run, prepared: Prepared) -> None:
 
     entries = prepared.recording.entries
     found = compare(
-        [_entry(e) for e in entries.values() if e.kind in COMPARED],
-        [_entry(e) for e in sandbox if e.kind in COMPARED], expected,
+        [compared(e) for e in entries.values() if e.kind in COMPARED],
+        [compared(e) for e in sandbox if e.kind in COMPARED], expected,
     )  # fmt: skip
     made = {e.position: e for e in sandbox}
     by = str(run.options.get("projection", ""))
@@ -85,7 +85,8 @@ def _read(line: Line, base: int) -> Iterable[Recorded]:
         after = rows[-1].position
 
 
-def _entry(e: Recorded) -> Entry:
+def compared(e: Recorded) -> Entry:
+    """Return an event as it is compared."""
     content = e.stream, blake2b(e.data or b"", digest_size=8).digest()
     return Entry(e.position, e.id, e.source, e.type, e.stream, e.cause, content, e.kind)
 
