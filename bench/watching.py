@@ -12,6 +12,8 @@ from bench.sockets import memory
 from tests import services
 from tests.running import System
 
+ROW = "#tail tbody tr"
+
 
 class Watched(NamedTuple):
     """What a while on the page cost. What grew did so in the second half."""
@@ -31,14 +33,16 @@ def watched(system: System, seconds: float) -> Watched:
         )
         page = signed_in(browser, system.server)
         page.goto(f"/{system.slug}/live")
-        page.wait_for_selector("#tail tbody tr")
+        page.wait_for_selector(ROW)
         session = page.context.new_cdp_session(page)
         session.send("Performance.enable", {"timeDomain": "threadTicks"})
         began, before = time.monotonic(), _metric(session, "TaskDuration")
         page.wait_for_timeout(seconds * 500)
+        newest = page.locator(ROW).first.inner_text()
         heap, resident = _heap(session), memory(pid)
         page.wait_for_timeout(seconds * 500)
         busy = (_metric(session, "TaskDuration") - before) / (time.monotonic() - began)
+        assert page.locator(ROW).first.inner_text() != newest, "the page has stopped"
         grown = Watched(busy, _heap(session) - heap, memory(pid) - resident)
         browser.close()
     return grown

@@ -153,7 +153,7 @@ def _viewer(bench: Bench, section: Section, system: System) -> None:
 
 def _page(bench: Bench, section: Section, system: System) -> None:
     """A browser on the page while 5 000 events a second go in."""
-    seconds = bench.scaled(120, 4)
+    seconds = bench.scaled(600, 4)
     storing = threading.Thread(target=_stored, args=(system, 10 * (seconds + 6)))
     storing.start()
     try:
