@@ -187,11 +187,16 @@ def _shape(fork: Fork) -> dict[str, Any]:
 
 
 def run_shape(run: Run) -> dict[str, Any]:
-    """Return a run's status as it is answered."""
+    """Return a run's status as it is answered.
+
+    repeats  there where a copy outside may have been sent that many events twice
+    """
     shape = {
         "id": run.number, "status": run.status, "done": run.done, "total": run.total,
         "timeline": run.timeline, "check": run.check_of, "error": run.error,
     }  # fmt: skip
+    if run.repeats:
+        shape["repeats"] = run.repeats
     if run.wanted:
         shape["wanted"] = run.wanted
     if run.result:

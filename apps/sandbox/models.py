@@ -71,6 +71,9 @@ class Run(models.Model):
     steps = models.IntegerField(default=0, help_text="Entries to go before it pauses; 0 for all.")
     lease = models.DateTimeField(null=True)
     fence = models.IntegerField(default=0)
+    repeats = models.IntegerField(
+        default=0, help_text="Events a copy outside may have been sent twice, at most."
+    )
     error = models.TextField(blank=True)
     wanted = models.JSONField(null=True, help_text="The call nothing answers.")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -222,6 +222,7 @@ def test_a_copy_that(
     assert run.status == "stopped"
     assert "mailer" in run.error
     assert re.search(words, run.error)
+    assert run.repeats == 1
 
     well.set()
     control.do(run, "resume")
@@ -257,6 +258,7 @@ def test_a_worker_that_dies_sends_nothing_again(
     run = jobs.work(claimed)
     assert (run.status, comparison(run)["same"]) == ("finished", 6)
     assert [event["data"]["n"] for _, event in copy.got] == [0, 1, 2]
+    assert run.repeats == 1
 
 
 def test_a_drip_is_cut(mails: Log, monkeypatch: pytest.MonkeyPatch) -> None:

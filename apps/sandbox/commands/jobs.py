@@ -3,7 +3,8 @@
 The lease says who works on a run, the fence that nobody else writes for it. What handlers did is
 kept with each checkpoint, in the transaction that writes the entries: a worker that takes over
 replays the journal without running them and goes on after it. What a copy outside did is kept at
-once, as nothing takes it back: only the event that was on its way when a worker died is sent again.
+once, as nothing takes it back: only the event that was on its way when a worker died, or the copy
+failed to answer, is sent again. How often that was is kept with the run.
 """
 
 from __future__ import annotations
@@ -55,9 +56,11 @@ def claim(run: int | None = None) -> Run | None:
     found = Run.objects.filter(free, fork__discarded=False).order_by("pk")
     if run is not None:
         found = found.filter(pk=run)
-    for number in found.values_list("pk", flat=True)[:20]:
-        taken = Run.objects.filter(free, pk=number).update(
-            status="running", fence=F("fence") + 1, lease=now + timedelta(seconds=LEASE_S)
+    lease = now + timedelta(seconds=LEASE_S)
+    for number, status, check, code in found.values_list("pk", "status", "check_of", "code")[:20]:
+        lost = int(status == "running" and check in REPLAYS and bool(targets.of(code)))
+        taken = Run.objects.filter(free, pk=number, status=status).update(
+            status="running", fence=F("fence") + 1, lease=lease, repeats=F("repeats") + lost
         )
         if taken:
             Run.objects.filter(pk=number, started_at=None).update(started_at=now)
@@ -113,6 +116,8 @@ def _work(run: Run) -> None:
                     return
         except Stopped as stopped:
             writer.write()
+            if stopped.again and stopped.wanted is None:  # a copy outside did not answer
+                writer.doubt()
             _end(run, "stopped" if stopped.again else "failed", stopped.text, stopped.wanted)
             return
         except _Paused as paused:
@@ -237,6 +242,10 @@ class _Writer:
             self._chunk(held)
         self._held = []
         self._began = time.monotonic()
+
+    def doubt(self) -> None:
+        """Keep that the event on its way will be sent again. raises  Lost"""
+        self._hold(repeats=F("repeats") + 1)
 
     def _hold(self, **values: Any) -> None:
         """Keep the lease, with what else is to be known of the run. raises  Lost"""

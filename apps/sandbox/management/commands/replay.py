@@ -152,6 +152,8 @@ class Command(BaseCommand):
         done = jobs.work(claimed) if claimed else _finished(run)
         took = max(0.001, time.monotonic() - begun)
         self.stderr.write(f"{done.done} of {done.total} entries in {took:.1f} s", lambda text: text)
+        if done.repeats:
+            self.say(f"At most {done.repeats} events may have been sent outside twice.")
         if done.status != "finished":
             raise CommandError(f"The run {done.status}: {done.error}", returncode=2)
         return done
