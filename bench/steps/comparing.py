@@ -58,7 +58,8 @@ def _compare(count: int) -> float:
             after = rows[-1].position
 
     main = log.line("compared")
-    other = log.line_of(Timeline.objects.exclude(pk=main.timeline).get().pk)
+    forks = Timeline.objects.filter(system=main.system).exclude(pk=main.timeline)
+    other = log.line_of(forks.get().pk)
     begun = time.perf_counter()
     found = compare(list(entries(main)), list(entries(other)))
     took = time.perf_counter() - begun
