@@ -90,13 +90,14 @@ class Drawing(NamedTuple):
 
 def draw(
     flow: Flow, order: Sequence[str], *, view: str = "rate", odd: Collection[str] = (),
-    rate: Writes = str, duration: Writes = str,
+    whole: Flow | None = None, rate: Writes = str, duration: Writes = str,
 ) -> Drawing:  # fmt: skip
     """Return the diagram of a flow.
 
     order     the services from left to right, by name; those not among them come last
     view      what lines and figures tell: rate, latency or failures
     odd       types and services that are not as usual
+    whole     what the figures of a service are taken from where the flow is a part
     rate, duration  write a number per second, and µs
     """
     services = _services(flow, order)
@@ -108,7 +109,7 @@ def draw(
     rails = _rails(channels, flow, labels)
     y = {rail.channel: rail.y for rail in rails}
     width = max(NARROWEST, round(COLUMN * sum(weights)))
-    pen = _Pen(flow, at, y, view, odd, rate, duration)
+    pen = _Pen(flow, whole or flow, at, y, view, odd, rate, duration)
     return Drawing(
         nodes=[pen.node(service) for service in shown],
         rails=rails,
@@ -201,8 +202,9 @@ def pace(rate: float) -> str:
 class _Pen:
     """Draws the parts of one diagram."""
 
-    def __init__(self, flow, at, y, view, odd, rate, duration) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, flow, whole, at, y, view, odd, rate, duration) -> None:  # type: ignore[no-untyped-def]
         self.flow: Flow = flow
+        self.whole: Flow = whole
         self.at: Mapping[str, float] = at
         self.y: Mapping[str, int] = y
         self.view, self.odd, self.rate, self.duration = view, odd, rate, duration
@@ -214,8 +216,8 @@ class _Pen:
         return [t for t in self.flow.telling if t.subscriber == service and t.channel in self.y]
 
     def node(self, service: str) -> Node:
-        told = [t for t in self.flow.telling if t.subscriber == service]
-        out = [p for p in self.flow.publishing if p.service == service]
+        told = [t for t in self.whole.telling if t.subscriber == service]
+        out = [p for p in self.whole.publishing if p.service == service]
         look = "fail" if any(t.failed for t in told) else "ok"
         late = service in self.odd or any(_lags(t) for t in told)
         if look == "ok" and (late or any(p.type in self.odd for p in out)):

@@ -45,6 +45,18 @@ class Flow(NamedTuple):
         names = {p.service for p in self.publishing} | {t.subscriber for t in self.telling}
         return sorted(names)
 
+    def of(self, service: str) -> Flow:
+        """Return what a service has part in: what it says and to whom, what it hears and from whom.
+
+        Rates and failures of the whole stay.
+        """
+        says = {p.channel for p in self.publishing if p.service == service}
+        hears = {t.channel for t in self.telling if t.subscriber == service}
+        return self._replace(
+            publishing=[p for p in self.publishing if p.service == service or p.channel in hears],
+            telling=[t for t in self.telling if t.subscriber == service or t.channel in says],
+        )
+
     def channels(self) -> Counter[str]:
         """Return the channels with their rates."""
         rates: Counter[str] = Counter()

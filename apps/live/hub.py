@@ -224,6 +224,7 @@ class Room:
             self._rows[query].extend(rows)
         if due:
             self._painted = time.monotonic()
+            self._parts = {n: part for n, part in self._parts.items() if n in drawn.parts}
             for name, html in drawn.parts.items():
                 if self._parts.get(name, (0, ""))[1] != html:
                     self._parts[name] = self.number + 1, html
@@ -273,6 +274,11 @@ class Room:
         covered = seat.after >= self._begun.get(seat.query, seat.after + 1) or len(rows) == KEPT
         return covered and not self._trouble
 
+    def _is_of(self, name: str, view: str) -> bool:
+        """Return whether a part is what a view shows: its own, or else that of all."""
+        part, _, of = name.partition(":")
+        return of == view or (not of and f"{part}:{view}" not in self._parts)
+
     def _text(self, seat: Seat) -> str:
         frame: dict[str, Any] = {
             "head": self._head, "time": self._time, "after": seat.after,
@@ -286,6 +292,6 @@ class Room:
             frame["parts"] = {
                 name.partition(":")[0]: html
                 for name, (number, html) in self._parts.items()
-                if number > seat.drawn and name.partition(":")[2] in ("", seat.view)
+                if number > seat.drawn and self._is_of(name, seat.view)
             }
         return json.dumps(frame, ensure_ascii=False, separators=(",", ":"))

@@ -24,15 +24,17 @@ async def live(socket: Socket) -> None:
     """Send frames as they are drawn, the newest whenever the page is ready for one.
 
     The address says what for: `after`, the newest position the page has; `tail`, the query of its
-    tail, where it has one; `view`, how the flow is drawn. The page answers every few frames with
+    tail, where it has one; `view`, how it looks at the flow. The page answers every few frames with
     how many it has drawn, so that a page that cannot follow is not sent more.
     """
     line, after = socket.line, socket.parameter("after", "0")
     query = socket.query.get("tail", [None])[0]
-    view = socket.parameter("view")
+    wanted = socket.parameter("view")
+    look = drawing.look(wanted)
+    view = str(look or "")
     if not (after.isascii() and after.isdigit() and len(after) < 16):
         raise Closed(4422, "after is not a position")
-    if view not in ("", *(name for name, _ in drawing.VIEWS)):
+    if look is None and wanted:
         raise Closed(4422, "there is no such view")
     if query is not None:
         await in_thread(tail, line, query[:2000], after=line.head)  # wrong: said at once
@@ -79,7 +81,8 @@ class Painter:
         if views:
             self._counters = caught_up(self._counters, line)
         if parts and self._counters is not None:
-            drawn = drawing.parts(line, self._counters, now=edge(line), views=views)
+            looks = [look for look in map(drawing.look, views) if look]
+            drawn = drawing.parts(line, self._counters, now=edge(line), looks=looks)
         return Drawn(line.head, time, drawn, rows)
 
 

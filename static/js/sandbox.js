@@ -1,8 +1,5 @@
-// The page of a sandbox: switches and choices take effect at once, and a run that goes on is drawn again
-// when its socket has news. Without a socket it is asked for every two seconds.
-document.addEventListener("change", (e) => {
-  if (e.target.closest?.("[data-submit]")) e.target.form.requestSubmit();
-});
+// The page of a sandbox: a run that goes on is drawn again when its socket has news. Without a socket it is
+// asked for every two seconds.
 
 /** Return the address of a socket of this site. */
 export const socketOf = (path, place = location) => `${place.protocol === "https:" ? "wss" : "ws"}://${place.host}${path}`;

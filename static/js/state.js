@@ -27,6 +27,5 @@ if (globalThis.document) {
     }
     typed = null;
   });
-  document.addEventListener("change", (e) => { if (e.target.closest?.("[data-submit]")) e.target.form.requestSubmit(); });
   document.addEventListener("click", (e) => { if (e.target.closest?.("[data-shut]")) e.target.closest("dialog")?.close(); });
 }

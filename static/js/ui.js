@@ -1,6 +1,8 @@
-// Small behaviours of the shell: dialogs, menus that close, checkboxes that are links, the jump field.
+// Small behaviours of the shell: dialogs, menus that close, checkboxes that are links, choices that take
+// effect at once, the jump field.
 import { ask } from "./ask.js";
 import { parse } from "./jump.js";
+import { withParams } from "./params.js";
 import { pause } from "./play.js";
 import { now, seek } from "./playhead.js";
 import { toast } from "./toast.js";
@@ -26,6 +28,11 @@ document.addEventListener("submit", (e) => {
   if (e.target.id !== "jump") return;
   e.preventDefault();
   jump(e.target.querySelector("#jump-in"));
+});
+document.addEventListener("change", (e) => {
+  const field = e.target.closest?.("[data-submit], [data-param]");
+  if (field?.dataset.param) location.href = withParams(location.href, { [field.dataset.param]: field.value });
+  else field?.form.requestSubmit();
 });
 document.addEventListener("focusin", (e) => e.target.id === "jump-in" && e.target.select());
 

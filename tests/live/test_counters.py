@@ -204,3 +204,18 @@ def test_boxes_never_overlap_at_the_width_a_drawing_asks_for(feed: Feed) -> None
         assert wide >= picture.width
         at = [float(node.x[:-1]) * wide / 100 for node in picture.nodes]
         assert all(b - a > 116 for a, b in pairwise(at))
+
+
+def test_the_flow_of_one_service_is_what_it_has_part_in(feed: Feed) -> None:
+    """Web says on orders, payments hears that and says on shop, where nobody listens."""
+    placed = feed.add(PLACED, at=0)
+    feed.add(TOLD, at=0, cause=placed)
+    feed.add(PAID, at=1, cause=placed)
+    whole = flow(feed.counters)
+    assert whole.of("payments") == whole
+    web = whole.of("web")
+    assert [p.type for p in web.publishing] == ["OrderPlaced"]
+    assert [t.subscriber for t in web.telling] == ["payments"]
+    assert whole.of("nobody").services() == []
+    nodes = {node.service: node for node in draw(web, [], whole=whole).nodes}
+    assert nodes["payments"].rate == draw(whole, []).nodes[0].rate > 0

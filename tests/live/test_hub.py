@@ -130,6 +130,21 @@ async def test_parts_are_sent_when_they_change() -> None:
         assert told["parts"] == {"flow": "rate at 1"}
 
 
+async def test_a_part_of_its_own_takes_the_place_of_that_of_all() -> None:
+    log = Log()
+
+    async def paint(after: dict[str, int], views: frozenset[str], *, parts: bool) -> Drawn:
+        drawn = {"types": "of all"} | {f"flow:{view}": view for view in views}
+        if "rate:payments" in views:
+            drawn["types:rate:payments"] = "of payments"
+        return Drawn(0, 0.0, drawn if parts else {}, {})
+
+    it = Room(paint, log.wait, lambda: "")
+    with it.seat(after=0, view="rate:payments") as one, it.seat(after=0, view="rate") as all_:
+        assert (await frame(one))["parts"] == {"types": "of payments", "flow": "rate:payments"}
+        assert (await frame(all_))["parts"] == {"types": "of all", "flow": "rate"}
+
+
 async def test_a_log_that_is_away_is_said_and_comes_back() -> None:
     log = Log(head=3)
     log.failing = True

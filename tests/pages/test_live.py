@@ -59,3 +59,23 @@ def test_any_moment_can_be_bookmarked_from_the_page(viewer: Client, shop: Log) -
     page = viewer.get("/shop/live?at=1").content.decode()
     assert 'href="/shop/bookmarks?at=1"' in page
     assert "recording since <b><time" in page
+
+
+def test_the_flow_and_the_types_of_one_service(viewer: Client, trade: Log) -> None:
+    at = trade.line.head
+    whole = viewer.get(f"/shop/live?at={at}")
+    assert "All services" in text(whole)
+    page = viewer.get(f"/shop/live?at={at}&view=failures:stranger")
+    assert "stranger had part in nothing in the last minute" in text(page)
+    moment = viewer.get(f"/shop/live/moment?at={at}&view=rate:payments").json()["parts"]
+    assert "payments" in moment["flow"]
+    assert len(moment["types"]) <= len(
+        viewer.get(f"/shop/live/moment?at={at}").json()["parts"]["types"]
+    )
+    assert not read(viewer.get(f"/shop/live?at={at}&view=rate:{NASTY}")).forbidden
+
+
+@pytest.mark.parametrize("view", ["nothing", "rate:" + "x" * 400, ":payments"])
+def test_a_look_there_is_not_is_the_rate_of_all(viewer: Client, trade: Log, view: str) -> None:
+    page = viewer.get(f"/shop/live?at=1&view={view}").content.decode()
+    assert 'data-view="rate"' in page

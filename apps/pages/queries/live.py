@@ -25,6 +25,7 @@ from apps.pages.queries.sources import health
 from apps.pages.tiles import Tile, shown
 
 VIEWS = (("rate", "Rate"), ("latency", "Latency"), ("failures", "Failures"))
+LONGEST = 300  # characters of how a page looks at the flow
 TYPES, FAILURES, LAGS, TAPS = 40, 6, 6, 8  # rows
 ODD = frozenset({"rate", "silence", "latency", "wait", "stalled"})  # drawn as odd in the flow
 OF_TYPES = frozenset({"rate", "silence"})
@@ -32,6 +33,23 @@ LAGGING = 10  # events behind that are worth a colour
 DAY = 86_400 * SECOND
 FAILED = 200  # deliveries looked at
 HEIGHT = 22  # px of a sparkline
+
+
+class Look(NamedTuple):
+    """How a page looks at the flow: "rate", or "rate:payments" for what one service has part in."""
+
+    view: str
+    service: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.view}:{self.service}" if self.service else self.view
+
+
+def look(text: str) -> Look | None:
+    """Return how a page wants to look at the flow, None where that is no way to."""
+    view, _, service = text.partition(":")
+    known = any(view == name for name, _ in VIEWS)
+    return Look(view, service) if known and len(text) <= LONGEST else None
 
 
 class Type(NamedTuple):
@@ -77,9 +95,11 @@ class Failure(NamedTuple):
 
 
 def parts(
-    line: Line, counters: Counters, *, now: int | None, views: Iterable[str], edge: bool = True
+    line: Line, counters: Counters, *, now: int | None, looks: Iterable[Look], edge: bool = True
 ) -> dict[str, str]:
-    """Return the drawn parts: "info", "types", "attention", and "flow:VIEW" for each view.
+    """Return the drawn parts: "info", "types", "attention", and "flow:LOOK" for each look.
+
+    For a look at one service there is also "types:LOOK".
 
     now   the moment, in log_time; None is that of the counters' last event
     edge  whether that is the live edge: how taps are is known of now alone
@@ -108,8 +128,12 @@ def parts(
             | _failures(line, counters.position, time),
         ),
     }
-    for view in views:
-        found[f"flow:{view}"] = _drawn("flow", context | _diagram(line, seen, drawn, view, odd))
+    for each in looks:
+        found[f"flow:{each}"] = _drawn("flow", context | _diagram(line, seen, drawn, each, odd))
+        if each.service:
+            part = drawn.of(each.service)
+            types = _types(line, seen, part, usual, odd, _only(counts, part))
+            found[f"types:{each}"] = _drawn("types", context | types)
     return found
 
 
@@ -117,17 +141,22 @@ def _drawn(name: str, context: dict[str, Any]) -> str:
     return render_to_string(f"live/_{name}.html", context).strip()
 
 
-def _diagram(line: Line, seen: Cast, drawn: Flow, view: str, odd: set[str]) -> dict[str, Any]:
-    order = hops(line)
+def _only(counts: dict[str, list[int]], drawn: Flow) -> dict[str, list[int]]:
+    types = drawn.types()
+    return {name: points for name, points in counts.items() if name in types}
+
+
+def _diagram(line: Line, seen: Cast, drawn: Flow, look: Look, odd: set[str]) -> dict[str, Any]:
+    order, part = hops(line), drawn.of(look.service) if look.service else drawn
     picture = diagram.draw(
-        drawn, order, view=view, odd=odd, rate=lambda r: rate(r).removesuffix("/s"),
-        duration=words.duration,
+        part, order, view=look.view, whole=drawn, odd=odd,
+        rate=lambda r: rate(r).removesuffix("/s"), duration=words.duration,
     )  # fmt: skip
     services, channels = len(picture.nodes), len(picture.rails)
     said = f"{words.plural(services, 'service')} on {words.plural(channels, 'channel')}."
-    lags = [t for t in drawn.telling if t.behind >= 10]
+    lags = [t for t in part.telling if t.behind >= 10]
     said += "".join(f" {shown(t.subscriber)} is {t.behind} behind." for t in lags[:5])
-    return {"picture": picture, "view": view, "said": said, "rates": [
+    return {"picture": picture, "look": look, "said": said, "rates": [
         (rail.channel, rate(rail.rate)) for rail in picture.rails
     ]}  # fmt: skip
 

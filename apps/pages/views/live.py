@@ -13,15 +13,13 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.access.errors import NotAllowed
 from apps.audits.commands.mute import mute
 from apps.eventlog.errors import QueryError
-from apps.live.queries.counting import counted
+from apps.live.queries.counting import counted, hops
 from apps.pages import nav
 from apps.pages.consumers import edge
 from apps.pages.queries import live as drawing
 from apps.pages.queries.dock import dock
 from apps.pages.queries.tail import tail
 from apps.pages.views.frame import Frame, of_system
-
-VIEWS = tuple(name for name, _ in drawing.VIEWS)
 
 
 @require_GET
@@ -32,7 +30,8 @@ def live(request: HttpRequest, frame: Frame) -> HttpResponse:
     drawn, error = _drawn(request, frame, query)
     context: dict[str, Any] = {
         "frame": frame, "params": frame.params, "page": nav.page("pages:live"), "title": "Live",
-        "views": drawing.VIEWS, "view": _view(request), "tail": query, "error": error,
+        "views": drawing.VIEWS, "look": _look(request), "tail": query, "error": error,
+        "services": sorted(hops(frame.line)) if frame.line.head else [],
         "rows": drawn["rows"], "parts": drawn["parts"],
     }  # fmt: skip
     if frame.draw and frame.line.head:
@@ -53,10 +52,11 @@ def moment(request: HttpRequest, frame: Frame) -> HttpResponse:
 def _drawn(
     request: HttpRequest, frame: Frame, query: str
 ) -> tuple[dict[str, Any], QueryError | None]:
-    line, at, view = frame.line, frame.at, _view(request)
+    line, at, look = frame.line, frame.at, _look(request)
     now = edge(line) if at.live else at.time
     counters = counted(line, at=at.position)
-    parts = drawing.parts(line, counters, now=now, views=[view], edge=at.live)
+    parts = drawing.parts(line, counters, now=now, looks=[look], edge=at.live)
+    # Those of the look come after those of all.
     shown = {name.partition(":")[0]: mark_safe(html) for name, html in parts.items()}  # noqa: S308 - drawn by our templates
     rows, error = "", None
     try:
@@ -68,9 +68,8 @@ def _drawn(
     return drawn, error
 
 
-def _view(request: HttpRequest) -> str:
-    view = request.GET.get("view", "")
-    return view if view in VIEWS else VIEWS[0]
+def _look(request: HttpRequest) -> drawing.Look:
+    return drawing.look(request.GET.get("view", "")) or drawing.Look(drawing.VIEWS[0][0])
 
 
 @require_POST
