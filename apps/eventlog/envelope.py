@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -109,6 +110,7 @@ class Undecodable(ValueError):
     """The bytes are not JSON of a size and depth that can be shown as a value."""
 
 
+@lru_cache(1024)
 def is_json(content_type: str) -> bool:
     """Return whether a content type says JSON: application/json, text/json or anything +json."""
     media = content_type.partition(";")[0].strip().lower()

@@ -78,15 +78,20 @@ def metadata(entries: dict[str, bytes], *, start: bytes = b"") -> bytes:
     inner = start.strip()[1:-1].strip()
     if not members:
         return start if inner else b""
-    joined = b"{" + b",".join([inner, *members] if inner else members) + b"}"
+    joined = fitting(b"{" + b",".join([inner, *members] if inner else members) + b"}")
+    for name, value in entries.items():
+        parsed(value, f"attribute {shown(name)}")
+    return joined
+
+
+def fitting(joined: bytes) -> bytes:
+    """Return metadata, Invalid where it is more than is kept."""
     if len(joined) > METADATA_MAX:
         raise Invalid(
             "metadata_too_big",
             f"the attributes beside data take {len(joined)} bytes; at most {METADATA_MAX} are kept."
             " Put what is large into data",
         )
-    for name, value in entries.items():
-        parsed(value, f"attribute {shown(name)}")
     return joined
 
 

@@ -25,6 +25,7 @@ PARTS = ("id", "type", "source", "stream", "kind", "correlation", "causation", "
 CE_HEADERS = re.compile(r"(?:ce[_-]|cloudEvents[:_])([A-Za-z0-9]+)\Z", re.IGNORECASE)
 KEPT = 1024 * 1024  # bytes of a record that is rejected
 PLAIN = codecs.Body(b"", media.JSON, {})  # what the codec adds to an event in JSON: nothing
+PLAINLY = frozenset({str, bool})  # values that are JSON which any parser takes
 AT_LEAST = {"specversion", "id", "source", "type"}
 
 
@@ -280,6 +281,8 @@ def _metadata(start: bytes, record: Record, found: codecs.Body) -> bytes:
     held_already = names.parsed(start, "metadata") if start else {}
     assert isinstance(held_already, dict)
     try:
+        if not start and PLAINLY.issuperset(map(type, entries.values())):
+            return names.fitting(msgspec.json.encode(entries))
         more = {n: msgspec.json.encode(v) for n, v in entries.items() if n not in held_already}
     except (TypeError, UnicodeEncodeError) as error:
         raise Invalid("bad_attribute", f"a header cannot be kept: {error}") from None

@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import suppress
-from struct import unpack_from
+from struct import Struct, unpack_from
 
 from psycopg import sql
 
@@ -24,7 +24,9 @@ BYTES = 8 * 1024 * 1024
 EPOCH_US = 946_684_800_000_000  # 2000-01-01, from where PostgreSQL counts
 LANE = "log"
 
-Column = tuple[str, int]
+Column = tuple[str, int]  # with the oid of its type
+Kind = tuple[str, str]  # with the name of its type, "" where that is not known
+_short, _long = Struct(">H").unpack_from, Struct(">I").unpack_from
 
 
 def slot_name(tap: str, database: str) -> str:
@@ -136,7 +138,7 @@ class Slot:
             "SELECT data FROM pg_logical_slot_peek_binary_changes("
             "%s, NULL, %s, VARIADIC %s::text[])"
         )
-        relations: dict[int, tuple[str, list[Column]]] = {}
+        relations: dict[int, tuple[str, list[Kind]]] = {}
         commit = number = at = 0
         connection = self._wire.connection
         with (
@@ -152,8 +154,9 @@ class Slot:
                     commit, at = unpack_from(">QQ", data, 1)
                     number = 0
                 elif kind == b"R":
-                    oid, name, columns = _relation(data)
-                    relations[oid] = (name, columns)
+                    oid, name, typed = _relation(data)
+                    kinds = [(column, self._types.get(of, "")) for column, of in typed]
+                    relations[oid] = (name, kinds)
                 elif kind == b"I":
                     number += 1
                     name, columns = relations[unpack_from(">I", data, 1)[0]]
@@ -162,13 +165,12 @@ class Slot:
                     yield unpack_from(">Q", data, 10)[0], -1, None
 
     def _inserted(
-        self, name: str, columns: list[Column], data: bytes, place: tuple[int, int], at: int
+        self, name: str, columns: list[Kind], data: bytes, place: tuple[int, int], at: int
     ) -> Record:
         commit, number = place
         cells = [
-            (column, _unescaped(value) if self._types.get(oid) == "bytea" else value,
-             self._types.get(oid, ""))
-            for (column, oid), value in zip(columns, _values(data), strict=True)
+            (column, _unescaped(value) if kind == "bytea" else value, kind)
+            for (column, kind), value in zip(columns, _values(data), strict=True)
         ]  # fmt: skip
         facts = {"lsn": f"{commit >> 32:X}/{commit & 0xFFFFFFFF:X}"}
         return record(name, cells, f"{commit}.{number:06}", time=at + EPOCH_US, facts=facts)
@@ -217,19 +219,18 @@ def _word(data: bytes, at: int) -> tuple[str, int]:
     return data[at:stop].decode("utf-8", "backslashreplace"), stop + 1
 
 
-def _values(data: bytes) -> Iterator[bytes | None]:
-    (count,) = unpack_from(">H", data, 6)
+def _values(data: bytes) -> list[bytes | None]:
+    values: list[bytes | None] = []
     at = 8
-    for _ in range(count):
-        kind = data[at : at + 1]
-        at += 1
-        if kind in (b"n", b"u"):
-            yield None
+    for _ in range(_short(data, 6)[0]):
+        if data[at] in b"nu":  # null, or a large value that was not changed
+            values.append(None)
+            at += 1
             continue
-        (size,) = unpack_from(">I", data, at)
-        at += 4
-        yield bytes(data[at : at + size])
-        at += size
+        begin = at + 5
+        at = begin + _long(data, at + 1)[0]
+        values.append(data[begin:at])
+    return values
 
 
 def _unescaped(value: bytes | None) -> bytes | None:
