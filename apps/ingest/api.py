@@ -48,10 +48,11 @@ class New(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Act(msgspec.Struct, forbid_unknown_fields=True):
-    """What to do with a tap; `rewind` takes `to`, `change` all `settings`."""
+    """What to do with a tap; `rewind` takes `to`, `arm` `minutes`, `change` all `settings`."""
 
-    do: Literal["start", "stop", "rewind", "change", "check", "remove"]
+    do: Literal["start", "stop", "rewind", "arm", "change", "check", "remove"]
     to: str = ""
+    minutes: Annotated[int, Meta(ge=0, le=1440)] = 0
     settings: Settings | None = None
 
 
@@ -104,7 +105,7 @@ def tap(request: HttpRequest, system: str = SYSTEM, name: str = NAME) -> Any:
 
 @router.post("/{slug:system}/taps/{name}", openapi_extra=_takes(Act))
 def steer_tap(request: HttpRequest, system: str = SYSTEM, name: str = NAME) -> Any:
-    """Do one of start, stop, rewind, change, check and remove; a removed tap's events stay.
+    """Do one of start, stop, rewind, arm, change, check and remove; a removed tap's events stay.
 
     With `change`, settings shown hidden stay as they are. `check` connects, looks and changes
     nothing: {"ok", "lines"}.
@@ -116,6 +117,8 @@ def steer_tap(request: HttpRequest, system: str = SYSTEM, name: str = NAME) -> A
             return _answer(_checked(found))
         if act.do == "rewind":
             commands.rewind(line, found, act.to, by=by)
+        elif act.do == "arm":
+            commands.arm(line, found, str(act.minutes), by=by)
         elif act.do == "change":
             if act.settings is None:
                 raise BadSettings("settings is missing; change takes all of them")

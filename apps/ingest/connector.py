@@ -202,6 +202,7 @@ class Setting:
     help: str = ""
     choices: tuple[str, ...] = ()
     secret: bool = False  # never shown again; a url's password never is either
+    cost: str = ""  # what it costs the bus, as measured; said before it is given too
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,10 +221,13 @@ class Connector(Protocol):
     """One bus with one set of settings. Making one checks them and does not connect.
 
     Beside what is below, a connector may have `observes = False` where its bus shows nothing of
-    subscribers, so that offsets need not be remembered; `pushed = True` where records come to a
-    door; `armed(cursor)`, words on a costly recording that ends by itself; and `leave()`, which
-    takes away what of ours would stay on the bus once the tap is no more (it is not open then, and
-    never opened again) and does nothing where nothing is left.  raises  Unreachable, Refused
+    subscribers, so that offsets need not be remembered; `rewinds = False` where what it
+    listens to keeps nothing that could be read again; `pushed = True` where records come to a
+    door; `armed(cursor)`, words on a costly recording that ends by itself, whose setting is of
+    kind minutes and whose beginning, µs, is in the cursor under that setting's name; and
+    `leave()`, which takes away what of ours would stay on the bus once the tap is no more (it is
+    not open then, and never opened again) and does nothing where nothing is left.
+    raises  Unreachable, Refused
     """
 
     bus: ClassVar[str]  # the word in `--bus`

@@ -86,7 +86,7 @@ def jsonable(tap: Tap, slug: str) -> dict[str, Any]:
         "received": tap.received, "stored": tap.stored, "duplicates": tap.duplicates,
         "rejected": tap.rejected, "deliveries": tap.deliveries, "gaps": tap.gaps,
         "rate": tap.rate, "lag": tap.lag, "said": tap.said,
-        "settings": _shown(tap),
+        "armed": armed(tap), "settings": _shown(tap),
     }  # fmt: skip
 
 
@@ -96,6 +96,15 @@ def _shown(tap: Tap) -> dict[str, str]:
         return vault.shown(known, tapping.settings_of(tap))
     except BadSettings:
         return {}
+
+
+def armed(tap: Tap) -> str:
+    """Return words on a tap's costly recording: how long, and what it costs; "" without one."""
+    try:
+        connector = tapping.connector(tap, tapping.settings_of(tap))
+    except BadSettings:
+        return ""
+    return str(connector.armed(tapping.cursor_of(tap))) if hasattr(connector, "armed") else ""
 
 
 def promise(tap: Tap) -> dict[str, str]:

@@ -22,6 +22,7 @@ from tests.factories import delivery, envelope
 
 pytestmark = pytest.mark.django_db
 SECRET = "canary-5511"
+RABBIT = {"url": "amqp://guest:guest@b/", "exchanges": "shop"}
 MQTT = {"url": f"mqtt://me:{SECRET}@10.9.8.7", "topics": "a"}
 
 
@@ -103,6 +104,46 @@ def test_a_tap_reads_again(admin: Caller, tap: Tap) -> None:
     assert tap.cursor == "{}"
 
 
+def test_a_costly_recording_is_armed_and_ended(admin: Caller, log: Log) -> None:
+    made = {"name": "r", "bus": "rabbitmq", "settings": RABBIT, "wanted": False}
+    assert admin("/taps", made)[1]["armed"] == ""
+    status, armed = admin("/taps/r", {"do": "arm", "minutes": 7})
+    assert (status, armed["settings"]["firehose"]) == (200, "7")
+    assert "armed for 7 min once" in armed["armed"]
+    assert admin("/taps/r", {"do": "arm", "minutes": 0})[1]["armed"] == ""
+
+
+def test_arming_begins_anew_and_reading_again_does_not(admin: Caller, log: Log) -> None:
+    settings = RABBIT | {"firehose": "5", "streams": "s"}
+    admin("/taps", {"name": "r", "bus": "rabbitmq", "settings": settings, "wanted": False})
+    Tap.objects.update(cursor='{"firehose":"1","stream s":"{}"}')
+    assert "off again" in admin("/taps/r", {"do": "rewind", "to": "beginning"})[1]["armed"]
+    assert Tap.objects.get().cursor == '{"firehose":"1"}'
+    Tap.objects.update(cursor='{"firehose":"1","queue":"[]"}')
+    assert "once this runs" in admin("/taps/r", {"do": "arm", "minutes": 5})[1]["armed"]
+    assert Tap.objects.get().cursor == '{"queue":"[]"}'
+
+
+@pytest.mark.parametrize(
+    ("bus", "settings"),
+    [
+        ("rabbitmq", {"url": "amqp://b/", "exchanges": "shop"}),
+        ("redis", {"url": "redis://b/0", "channels": "news"}),
+        ("nats", {"url": "nats://b", "subjects": "news.>"}),
+        ("mqtt", {"url": "mqtt://b", "topics": "a"}),
+        ("postgresql", {"url": "postgresql://b/x", "channels": "news"}),
+    ],
+)
+def test_what_a_bus_does_not_keep_is_not_read_again(
+    admin: Caller, log: Log, bus: str, settings: dict[str, str]
+) -> None:
+    made = {"name": "t", "bus": bus, "settings": settings, "wanted": False}
+    assert admin("/taps", made)[0] in (200, 201)
+    status, told = admin("/taps/t", {"do": "rewind", "to": "beginning"})
+    assert status == 422
+    assert "keeps nothing that could be read again" in str(told)
+
+
 def test_checking_says_what_is_there(admin: Caller, tap: Tap, tmp_path: Path) -> None:
     (tmp_path / "a.ndjson").write_text("{}\n")
     status, found = admin("/taps/logs", {"do": "check"})
@@ -124,6 +165,8 @@ def test_checking_says_what_is_there(admin: Caller, tap: Tap, tmp_path: Path) ->
         ("/taps/logs", {"do": "burn"}, "burn"),
         ("/taps/logs", {"do": "rewind", "to": "yesterday"}, "yesterday"),
         ("/taps/logs", {"do": "change"}, "settings is missing"),
+        ("/taps/logs", {"do": "arm", "minutes": 5}, "nothing to arm"),
+        ("/taps/logs", {"do": "arm", "minutes": 1441}, "minutes"),
         ("/taps/logs", {"do": "stop", "more": 1}, "more"),
         ("/rejects", {"do": "retry", "codec": "morse"}, "morse"),
         ("/rejects", {"do": "retry", "ids": [0]}, "ids"),

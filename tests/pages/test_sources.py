@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -215,7 +216,42 @@ def test_a_costly_recording_says_how_long_and_how_much(admin: Client, shop: Log)
               "set.management": "http://guest:guest@127.0.0.1:1"}  # fmt: skip
     assert admin.post(PAGE, fields).status_code == 302
     words = text(admin.get(f"{PAGE}?tap=rabbit"))
-    assert "armed for 10 more min" in words
+    assert "will be armed for 10 min" in words
     assert "55 to 84 %" in words
     Tap.objects.update(cursor='{"firehose":"1"}')
     assert "is off again" in text(admin.get(f"{PAGE}?tap=rabbit"))
+
+
+def test_what_arming_costs_is_said_before_and_how_long_it_lasts(admin: Client, shop: Log) -> None:
+    assert "55 to 84 %" in text(admin.get(f"{PAGE}?add=rabbitmq"))
+    fields = {"bus": "rabbitmq", "name": "rabbit", "do": "draft", "set.exchanges": "shop",
+              "set.url": "amqp://guest:guest@127.0.0.1:1/"}  # fmt: skip
+    assert admin.post(PAGE, fields).status_code == 302
+    words = text(admin.get(f"{PAGE}?tap=rabbit"))
+    assert "55 to 84 %" in words
+    assert "Disarm" not in words
+    assert "Read again" not in words, "an exchange keeps nothing"
+    tap = f"{PAGE}/tap/rabbit"
+    assert admin.post(tap, {"do": "arm", "minutes": "7"}).status_code == 302
+    assert "will be armed for 7 min" in text(admin.get(PAGE)), "the list says it too"
+    began = time.time_ns() // 1000 - 90_000_000
+    Tap.objects.update(cursor=f'{{"firehose":"{began}"}}')
+    assert "armed for 6 more min" in text(admin.get(f"{PAGE}?tap=rabbit"))
+    change = {"do": "change", "set.exchanges": "other", "set.url": fields["set.url"]}
+    hidden = [a for _, a in read(admin.get(f"{PAGE}?tap=rabbit")).elements
+              if a.get("name") == "set.firehose"]  # fmt: skip
+    assert (hidden[0]["type"], hidden[0]["value"]) == ("hidden", "7")
+    admin.post(tap, change | {"set.firehose": "7"})
+    assert "armed for 6 more min" in text(admin.get(f"{PAGE}?tap=rabbit")), "it goes on"
+    for bad in ("-1", "1441", "soon", ""):
+        assert admin.post(tap, {"do": "arm", "minutes": bad}).status_code == 422
+        assert "firehose" in Tap.objects.get().cursor
+    admin.post(tap, {"do": "disarm"})
+    assert "Disarm" not in text(admin.get(f"{PAGE}?tap=rabbit"))
+
+
+def test_every_tap_says_what_it_can_promise(viewer: Client, shop: Log, tap: Tap) -> None:
+    signs = [a["title"] for _, a in read(viewer.get(PAGE)).elements
+             if (a.get("class") or "").startswith("g g-")]  # fmt: skip
+    assert signs == [taps.connector(tap, taps.settings_of(tap)).guarantee().words]
+    assert "exactly once" in text(viewer.get(f"{PAGE}?tap=logs"))

@@ -90,14 +90,51 @@ def rewind(line: Line, tap: Tap, to: str, *, by: Actor) -> None:
 
     raises  BadSettings where the bus cannot, or for a moment it does not know
     """
-    known = {s.name for s in buses.connector_class(tap.bus).settings}
-    if "start" not in known:
-        raise BadSettings("This bus keeps nothing that could be read again.")
-    settings = settings_of(tap) | {"start": to}
+    settings = settings_of(tap)
+    if not rewinds(tap, settings):
+        raise BadSettings("What this tap listens to keeps nothing that could be read again.")
+    settings |= {"start": to}
     validate(line, tap.name, tap.bus, settings)
+    armed = arming(tap.bus)  # what costs the bus so much does not begin anew by the way
+    kept = {k: v for k, v in cursor_of(tap).items() if armed is not None and k == armed.name}
     with transaction.atomic():
-        _interrupt(tap, cursor="{}", sealed=vault.seal(django.SECRET_KEY, settings))
+        _interrupt(
+            tap, cursor=msgspec.json.encode(kept).decode(),
+            sealed=vault.seal(django.SECRET_KEY, settings),
+        )  # fmt: skip
         note(by, "tap.rewind", f"{tap.name} to {to}", system_id=tap.system)
+
+
+def rewinds(tap: Tap, settings: Mapping[str, str]) -> bool:
+    """Return whether what a tap listens to can be read again.  raises  BadSettings"""
+    known = {s.name for s in buses.connector_class(tap.bus).settings}
+    return "start" in known and bool(getattr(connector(tap, settings), "rewinds", True))
+
+
+def arm(line: Line, tap: Tap, minutes: str, *, by: Actor) -> None:
+    """Begin a tap's costly recording anew for so many minutes; "0" ends it now.
+
+    raises  BadSettings where the bus has none, or for minutes that cannot be
+    """
+    setting = arming(tap.bus)
+    if setting is None:
+        raise BadSettings("This bus has nothing to arm.")
+    if not minutes:
+        raise BadSettings("For how many minutes? 0 ends it now.")
+    settings = settings_of(tap) | {setting.name: minutes}
+    validate(line, tap.name, tap.bus, settings)
+    left = {lane: place for lane, place in cursor_of(tap).items() if lane != setting.name}
+    with transaction.atomic():
+        _interrupt(
+            tap, cursor=msgspec.json.encode(left).decode(),
+            sealed=vault.seal(django.SECRET_KEY, settings),
+        )  # fmt: skip
+        note(by, "tap.arm", f"{tap.name} for {minutes} min", system_id=tap.system)
+
+
+def arming(bus: str) -> Setting | None:
+    """Return the setting of a bus's costly recording, None where it has none."""
+    return next((s for s in buses.connector_class(bus).settings if s.kind == "minutes"), None)
 
 
 def remove(tap: Tap, *, by: Actor) -> None:

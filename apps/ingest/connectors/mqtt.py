@@ -41,6 +41,7 @@ class Mqtt:
 
     bus: ClassVar[str] = "mqtt"
     title: ClassVar[str] = "MQTT"
+    rewinds: ClassVar[bool] = False
     settings: ClassVar[tuple[Setting, ...]] = (
         Setting("url", "Address", kind="url", required=True, secret=True,
                 help="mqtt://user:password@host:1883, or mqtts:// for TLS"),

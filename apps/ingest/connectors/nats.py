@@ -66,6 +66,7 @@ class Nats:
         self._subjects: list[str] = settings["subjects"]
         self._consumers: list[str] = settings["consumers"]
         self._start: str | datetime = settings["start"]
+        self.rewinds = bool(self._stream)
         self._around = around
         if bool(self._stream) == bool(self._subjects):
             raise BadSettings("give either the setting stream or the setting subjects")

@@ -62,6 +62,7 @@ class PostgreSQL:
         self._mode: str = settings["mode"]
         self._channels: list[str] = settings["channels"]
         self._start: str | datetime = settings["start"]
+        self.rewinds = bool(self._table) and self._mode == "poll"
         self._around = around
         if bool(self._table) == bool(self._channels):
             raise BadSettings("give either the setting table or the setting channels")

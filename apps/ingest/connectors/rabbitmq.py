@@ -42,8 +42,8 @@ QUEUE_BYTES = 256 * 1024 * 1024  # what it may hold meanwhile; more pushes out t
 QUEUE = "queue"  # tag of our consumer, and lane of the cursor: what our queue is bound to
 
 COST = (
-    "While it is, everybody's messages take the broker two to six times as long: with two queues "
-    "the throughput measured fell by 55 to 84 %."
+    "While it is armed, everybody's messages take the broker two to six times as long: with two "
+    "queues the throughput measured fell by 55 to 84 %."
 )
 
 
@@ -60,7 +60,7 @@ class RabbitMQ:
                 help="patterns; # is every key of a topic or fanout exchange"),
         Setting("streams", "Streams", kind="list", help="names of stream queues"),
         Setting("firehose", "Firehose minutes", kind="minutes",
-                help="see every delivery for so long; costs the broker much of its throughput"),
+                help="see every delivery for so long, 0 for not at all", cost=COST),
         Setting("management", "Management API", kind="url", secret=True,
                 help="http://user:password@host:15672; for the firehose. "
                      "Left out: the broker's host and credentials"),
@@ -74,6 +74,7 @@ class RabbitMQ:
         self._streams: list[str] = settings["streams"]
         self._minutes: int = settings["firehose"]
         self._start: str | datetime = settings["start"]
+        self.rewinds = bool(self._streams)
         self._around = around
         self._management = Management(settings["management"], self._url, around)
         if not (self._exchanges or self._streams or self._minutes):
@@ -96,8 +97,9 @@ class RabbitMQ:
         left = began + self._minutes * 60_000_000 - time.time_ns() // 1000
         if began and left <= 0:
             return "The firehose was armed for its time and is off again."
-        minutes = -(-left // 60_000_000) if began else self._minutes
-        return f"The firehose is armed for {minutes} more min. {COST}"
+        if not began:
+            return f"The firehose will be armed for {self._minutes} min once this runs. {COST}"
+        return f"The firehose is armed for {-(-left // 60_000_000)} more min. {COST}"
 
     def guarantee(self) -> Guarantee:
         if not self._exchanges and not self._streams:

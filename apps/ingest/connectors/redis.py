@@ -59,6 +59,7 @@ class Redis:
         self._streams: list[str] = settings["streams"]
         self._channels: list[str] = settings["channels"]
         self._start = settings["start"]
+        self.rewinds = bool(self._streams)
         self._around = around
         if bool(self._streams) == bool(self._channels):
             raise BadSettings("give either the setting streams or the setting channels")

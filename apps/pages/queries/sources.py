@@ -11,10 +11,10 @@ import msgspec
 from apps.eventlog.envelope import Recorded
 from apps.eventlog.places import Line
 from apps.eventlog.queries import search
-from apps.ingest import buses, codecs, queries, vault
+from apps.ingest import buses, codecs, queries, shaping, vault
 from apps.ingest.commands import rejects as rejecting
 from apps.ingest.commands import taps as tapping
-from apps.ingest.connector import BadSettings, Guarantee, Record
+from apps.ingest.connector import BadSettings, Guarantee, Record, Setting
 from apps.pages import words
 
 BEHIND = 2_000_000  # µs of delay that are worth a colour
@@ -47,7 +47,12 @@ class Source(NamedTuple):
     status: str
     look: str  # ok, warn, fail, off
     note: str
+    sum: str  # received = stored + duplicates + rejected
+    rate: str
     delay: str
+    sign: str  # what it can promise
+    sign_look: str
+    promise: str  # in words, "" where its settings cannot be read
 
 
 class Health(NamedTuple):
@@ -65,12 +70,11 @@ class Detail(NamedTuple):
 
     source: Source
     settings: Mapping[str, str]  # as they may be shown
-    guarantee: Guarantee | None
-    sign: str
-    sign_look: str
     lanes: list[tuple[str, str]]
     can_rewind: bool
-    armed: str  # a costly recording under way, and for how long
+    arming: Setting | None  # of its costly recording
+    minutes: str  # that it is to be armed for
+    armed: str  # whether it is, for how long, and what it costs
 
 
 class Quarantined(NamedTuple):
@@ -78,6 +82,7 @@ class Quarantined(NamedTuple):
 
     reject: Any
     where: str
+    short: str  # the end of it, which tells one from the next
     start: str
     codec: str  # one that reads it, "" for none known
     can_retry: bool
@@ -113,16 +118,31 @@ def health(line: Line) -> list[Health]:
 
 
 def _source(tap: Any) -> Source:
-    title, place = tap.bus, ""
+    title, place, promise = tap.bus, "", None
     try:
         title = buses.connector_class(tap.bus).title
-        place = tapping.connector(tap, tapping.settings_of(tap)).place()
+        connector = tapping.connector(tap, tapping.settings_of(tap))
+        place, promise = connector.place(), connector.guarantee()
     except BadSettings:
         pass
     status, look = _status(tap)
     delay = "–" if tap.delay is None else words.duration(tap.delay)
-    note = tap.said or (_sum(tap) if tap.received else "")
-    return Source(tap, title, place, status, look, note, delay)
+    sign, sign_look = signed(promise)
+    return Source(
+        tap, title, place, status, look, tap.said or _first(queries.armed(tap)), _sum(tap),
+        words.grouped(round(tap.rate)) if tap.rate >= 10 else f"{tap.rate:.2g}", delay,
+        sign, sign_look, promise.words if promise else "",
+    )  # fmt: skip
+
+
+def _first(text: str) -> str:
+    """Return the first sentence."""
+    return text.partition(". ")[0].rstrip(".") + "." if text else ""
+
+
+def signed(promise: Guarantee | None) -> tuple[str, str]:
+    """Return the sign of what is promised, and its look."""
+    return LEVELS[promise.level] if promise else ("", "off")
 
 
 def _status(tap: Any) -> tuple[str, str]:
@@ -156,21 +176,26 @@ def detail(line: Line, name: str) -> Detail | None:
     if tap is None:
         return None
     shown: Mapping[str, str] = {}
-    promise, can_rewind, armed = None, False, ""
+    can_rewind, arming = False, None
     try:
-        made = buses.connector_class(tap.bus)
         settings = tapping.settings_of(tap)
-        shown = vault.shown(made.settings, settings)
-        connector = tapping.connector(tap, settings)
-        promise = connector.guarantee()
-        if hasattr(connector, "armed"):
-            armed = str(connector.armed(tapping.cursor_of(tap)))
-        can_rewind = any(s.name == "start" for s in made.settings)
+        shown = vault.shown([*buses.connector_class(tap.bus).settings, *shaping.COMMON], settings)
+        can_rewind, arming = tapping.rewinds(tap, settings), tapping.arming(tap.bus)
     except BadSettings:
         pass
-    sign, look = LEVELS[promise.level] if promise else ("", "off")
     lanes = sorted(tapping.cursor_of(tap).items())[:SHOWN]
-    return Detail(_source(tap), shown, promise, sign, look, lanes, can_rewind, armed)
+    minutes = shown.get(arming.name, "") if arming else ""
+    return Detail(
+        _source(tap), shown, lanes, can_rewind, arming, minutes, queries.armed(tap)
+    )  # fmt: skip
+
+
+def promised(system: int, name: str, bus: str, settings: Mapping[str, str]) -> Guarantee | None:
+    """Return what a tap with these settings could promise, None where there could be none."""
+    try:
+        return tapping.unsaved(system, name, bus, settings).guarantee()
+    except BadSettings:
+        return None
 
 
 def quarantine(line: Line) -> tuple[list[Quarantined], int]:
@@ -180,15 +205,16 @@ def quarantine(line: Line) -> tuple[list[Quarantined], int]:
 
 
 def _quarantined(reject: Any) -> Quarantined:
-    where = f"line {reject.line}" if reject.line else ""
+    where = short = f"line {reject.line}" if reject.line else ""
     if reject.record:
         record = msgspec.msgpack.decode(bytes(reject.record), type=Record)
         lane = f"{record.channel}/{record.partition}" if record.partition else record.channel
         where = f"{lane}@{record.offset}" if record.offset else lane
+        short = record.offset or record.channel
     start = bytes(reject.data)[:40]
     text = "".join(chr(b) if 32 <= b < 127 else f"\\x{b:02x}" for b in start)
     can_retry = rejecting.record_of(reject) is not None
-    return Quarantined(reject, where, text, codecs.suggestion(reject.detail), can_retry)
+    return Quarantined(reject, where, short, text, codecs.suggestion(reject.detail), can_retry)
 
 
 def quarantined(line: Line, number: int) -> Quarantined | None:

@@ -41,7 +41,8 @@ def sources(request: HttpRequest, frame: Frame) -> HttpResponse:
         _only_admin(frame)
         return _form(request, frame, None)
     if is_part(request):
-        return render(request, "pages/_sources.html", _listed(frame))
+        listed = _listed(frame)
+        return render(request, "pages/_sources.html", listed | {"params": _here(request, frame)})
     return _page(request, frame, _side(request, frame))
 
 
@@ -58,6 +59,9 @@ def source(request: HttpRequest, frame: Frame, name: str) -> HttpResponse:
     if do in ACTS:
         ACTS[do](tap, by=frame.actor)
         return _back(request, frame, f"{name} {SAID[do]}.", tap="" if do == "remove" else name)
+    if do in ("arm", "disarm"):
+        minutes = request.POST.get("minutes", "").strip()[:8] if do == "arm" else "0"
+        return _armed(request, frame, tap, minutes)
     if do == "rewind":
         try:
             taps.rewind(frame.line, tap, request.POST.get("to", "").strip()[:80], by=frame.actor)
@@ -65,6 +69,14 @@ def source(request: HttpRequest, frame: Frame, name: str) -> HttpResponse:
             return _refused(request, frame, str(error), tap=name)
         return _back(request, frame, f"{name} reads again.", tap=name)
     return _form(request, frame, tap)
+
+
+def _armed(request: HttpRequest, frame: Frame, tap: Any, minutes: str) -> HttpResponse:
+    try:
+        taps.arm(frame.line, tap, minutes, by=frame.actor)
+    except BadSettings as error:
+        return _refused(request, frame, str(error), tap=tap.name)
+    return _back(request, frame, queries.armed(tap) or f"{tap.name} is disarmed.", tap=tap.name)
 
 
 @require_POST
@@ -120,6 +132,12 @@ def _listed(frame: Frame) -> dict[str, Any]:
             "paused": sum(s.status == "paused" for s in listed),
         },
     }  # fmt: skip
+
+
+def _here(request: HttpRequest, frame: Frame) -> dict[str, Any]:
+    """Return the parameters of links: also what the right column shows."""
+    side = {n: [request.GET[n][:80]] for n in ("add", "tap", "reject") if request.GET.get(n)}
+    return frame.params | side
 
 
 def _side(request: HttpRequest, frame: Frame) -> dict[str, Any]:
@@ -211,6 +229,9 @@ def _checked(
         "frame": frame, "params": frame.params, "checked": held, "sample": token,
         "form": _fields(bus, given), "detail": tap, "may": True,
     }  # fmt: skip
+    if promise := found.promised(frame.line.system, name or "new", bus, settings):
+        sign, look = found.signed(promise)
+        context |= {"promise": promise, "promise_sign": sign, "promise_look": look}
     try:
         shape = taps.form(frame.line.system, name or "new", settings)
         written = {n[4:]: v for n, v in settings.items() if n.startswith("map.")}
@@ -228,10 +249,9 @@ def _checked(
 def _page(
     request: HttpRequest, frame: Frame, side: Mapping[str, Any], status: int = 200
 ) -> HttpResponse:
-    here = {n: [request.GET[n][:80]] for n in ("add", "tap", "reject") if request.GET.get(n)}
     context = _listed(frame) | {
         "page": PAGE, "title": "Sources", "buses": found.available(), "wide": bool(side),
-        "params": frame.params | here,
+        "params": _here(request, frame),
     }  # fmt: skip
     if frame.draw:
         context["dock"] = dock(frame.line, frame.at, zoom=frame.window, user_id=frame.user_id)

@@ -1,4 +1,4 @@
-"""`manage.py tap add|list|check|start|stop|rewind|remove`."""
+"""`manage.py tap add|list|check|start|stop|rewind|arm|remove`."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class Command(BaseCommand):
             ("start", "have it run"),
             ("stop", "have it rest where it is"),
             ("rewind", "read again from a moment"),
+            ("arm", "begin its costly recording for a time"),
             ("remove", "remove it; its events stay"),
         ):
             one = verbs.add_parser(verb, help=words)
@@ -45,6 +46,8 @@ class Command(BaseCommand):
             one.add_argument("--system", help="where several systems have a tap of that name")
             if verb == "rewind":
                 one.add_argument("--to", required=True, help="beginning, now or a time")
+            if verb == "arm":
+                one.add_argument("--minutes", required=True, help="0 to end it")
         for parser_of in verbs.choices.values():
             parser_of.add_argument("--json", action="store_true", help="print JSON")
 
@@ -105,6 +108,9 @@ class Command(BaseCommand):
         tap = _tap(options)
         if verb == "rewind":
             commands.rewind(_line(tap), tap, options["to"], by=CONSOLE)
+        elif verb == "arm":
+            commands.arm(_line(tap), tap, options["minutes"], by=CONSOLE)
+            self.stderr.write(queries.armed(tap), str)
         else:
             act = {"start": commands.start, "stop": commands.stop, "remove": commands.remove}[verb]
             act(tap, by=CONSOLE)
