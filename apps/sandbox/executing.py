@@ -94,6 +94,7 @@ class Executions(Settling):
             self.journal.append(outcome)
             self.noted(task.service)
         self._told += 1
+        self.heard(task, outcome)
         descends = descends or world.edited or bool(self._edited_streams.intersection(outcome.read))
         if descends:
             self._edited_keys.update(world.keys)

@@ -3,6 +3,7 @@
     recipe.json      range, edits, code, options, the services whose handlers run
     events.ndjson    what was recorded in the range, an entry a line, but for the answers
     answers.ndjson   what the outside answered
+    outcomes.ndjson  what copies of services outside did, for those whose code is "kept"
     earlier.ndjson   entries before the range that it refers to
     states.ndjson    {"stream", "state"} at its beginning; a state of null is none
     expected.json    what the run comes to
@@ -24,6 +25,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from apps.eventlog.envelope import Recorded
+from apps.sandbox.recalled import Kept, fault
 
 FORMAT = "evdebug-run-1"
 _BYTES = ("data", "metadata")
@@ -117,6 +119,7 @@ class Folder(msgspec.Struct):
     earlier: list[Recorded]
     states: dict[str, Any]
     expected: Expected | None = None
+    kept: list[Kept] = []
 
 
 # -- writing -----------------------------------------------------------------------------------
@@ -150,6 +153,8 @@ def _fill(folder: Folder, path: Path) -> None:
     _lines(path / "events.ndjson", map(_shape, others))
     _lines(path / "answers.ndjson", map(_shape, answers))
     _lines(path / "earlier.ndjson", map(_shape, folder.earlier))
+    if folder.kept:
+        _lines(path / "outcomes.ndjson", folder.kept)
     _lines(path / "states.ndjson", (State(s, v) for s, v in folder.states.items()))
 
 
@@ -216,7 +221,15 @@ def read(path: Path, *, most: int) -> Folder:
     return Folder(
         recipe, entries, list(_entries(path / "earlier.ndjson", most)), states,
         _one(path / "expected.json", Expected) if there else None,
+        list(_kept(path / "outcomes.ndjson", most)),
     )  # fmt: skip
+
+
+def _kept(path: Path, most: int) -> Iterator[Kept]:
+    for number, each in enumerate(_each(path, Kept, most) if path.exists() else (), start=1):
+        if wrong := fault(each):
+            raise BadFolder(f"{path} line {number}: {wrong}")
+        yield each
 
 
 def _one(path: Path, type: type[T]) -> T:

@@ -10,7 +10,7 @@ from apps.eventlog.envelope import Envelope, Recorded
 from apps.sandbox.answers import Answers
 from apps.sandbox.emissions import Emission, Stopped
 from apps.sandbox.known import States
-from apps.sandbox.outcome import Host, Outcome
+from apps.sandbox.outcome import Host, Outcome, Task
 from apps.sandbox.plan import Plan
 from apps.sandbox.recording import Execution, Recording
 from apps.sandbox.swapping import swaps
@@ -37,6 +37,7 @@ class Ledger:
         self.states = States(before, new)
         self.journal = list(journal)
         self.noted: Callable[[str], object] = lambda service: None  # told of each new outcome
+        self.heard: Callable[[Task, Outcome], object] = lambda task, outcome: None  # of every one
         self.gone: dict[int, bool] = {}
         self.twins: list[tuple[str, str, int, list[str]]] = []
         self.replayed = 0  # recorded entries that happened here, too

@@ -9,6 +9,7 @@ import msgspec
 
 from apps.eventlog.envelope import Recorded, is_json
 from apps.ingest.redact import Redactor, Withheld
+from apps.sandbox import recalled
 from apps.sandbox.folder import Folder
 
 WITHHELD = b'"***"'  # stands for a payload that redaction could not read
@@ -30,7 +31,9 @@ def redacted(folder: Folder, redactor: Redactor) -> Folder:
         redactor.text(stream): _value(state, redactor) for stream, state in folder.states.items()
     }
     entries = [_entry(e, redactor) for e in folder.entries]
-    return Folder(recipe, entries, [_entry(e, redactor) for e in folder.earlier], states)
+    kept = [recalled.redacted(each, redactor) for each in folder.kept]
+    earlier = [_entry(e, redactor) for e in folder.earlier]
+    return Folder(recipe, entries, earlier, states, kept=kept)
 
 
 def _entry(entry: Recorded, redactor: Redactor) -> Recorded:

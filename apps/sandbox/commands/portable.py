@@ -28,7 +28,9 @@ from apps.projections.exact import MISSING
 from apps.projections.queries.batches import states_at
 from apps.sandbox import edits as recipes
 from apps.sandbox import folder as files
+from apps.sandbox import recalled
 from apps.sandbox.commands.forks import checked
+from apps.sandbox.commands.jobs import journal
 from apps.sandbox.commands.prepare import Prepared, prepare
 from apps.sandbox.compare import COMPARED, Comparison, Entry, compare
 from apps.sandbox.edits import BadEdit
@@ -43,6 +45,7 @@ from apps.sandbox.queries import code as codes
 from apps.sandbox.queries import targets
 from apps.sandbox.queries.code import Hosts
 from apps.sandbox.queries.forks import original
+from apps.sandbox.recalled import KEPT, Kept, Recalled, is_kept, parted
 from apps.sandbox.recording import Recording
 from apps.sandbox.redacted import redacted
 
@@ -57,20 +60,18 @@ def export(run: Run, path: Path, redactor: Redactor = NOTHING) -> Expected:
     """
     if run.status != "finished" or run.check_of not in (*REPLAYS, "shrink"):
         raise NotNow("Only a finished run that replays events can be exported.")
-    if outside := targets.of(run.code):
-        raise NotNow(
-            f"{next(iter(outside))} ran in a copy outside, which is not the same elsewhere: such a"
-            " run cannot be exported."
-        )
     if run.check_of == "shrink":
         run = _least(run)
-    with prepare(run, ()) as prepared:
+    kept = _kept(run)
+    with prepare(run, (), copies=Recalled(kept)) as prepared:
         if shrunk := (run.result or {}).get("shrunk"):
             prepared.recording = Parts(prepared.recording).kept(shrunk["inputs"])
         folder = _taken(run, prepared)
-    folder = redacted(folder, redactor)
-    with _ready(folder) as prepared:
+    folder = redacted(msgspec.structs.replace(folder, kept=kept), redactor)
+    copies = Recalled(folder.kept, by_id=True)
+    with _ready(folder, copies) as prepared:
         folder.expected = come_to(prepared)
+    folder.kept = copies.done
     files.write(folder, path)
     return folder.expected
 
@@ -108,6 +109,19 @@ def _least(run: Run) -> Run:
     )  # fmt: skip
 
 
+def _kept(run: Run) -> list[Kept]:
+    """Return what copies outside did, from the journal: none of them is asked."""
+    kept: list[Kept] = []
+    if outside := targets.of(run.code):
+        with prepare(run, journal(run), copies=Recalled()) as prepared:
+            engine = prepared.engine
+            engine.heard = lambda task, outcome: (
+                kept.append(recalled.kept(task, outcome)) if task.service in outside else None
+            )
+            come_to(prepared)
+    return kept
+
+
 def _taken(run: Run, prepared: Prepared) -> Folder:
     """Return a run as a folder, with every state that its handlers ask for."""
     recording, fork, before = prepared.recording, run.fork, prepared.before
@@ -126,11 +140,18 @@ def _taken(run: Run, prepared: Prepared) -> Folder:
     prepared.engine = prepared.make()
     come_to(prepared)
     recipe = Recipe(
-        files.FORMAT, fork.name, fork.base, fork.until, run.check_of, run.edits, run.code,
-        run.options, {name: sorted(types) for name, types in prepared.hosts.handlers.items()},
+        files.FORMAT, fork.name, fork.base, fork.until, run.check_of, run.edits,
+        _portable(run.code, recording), run.options,
+        {name: sorted(types) for name, types in prepared.hosts.handlers.items()},
     )  # fmt: skip
     entries = list(recording.entries.values())
     return Folder(recipe, entries, list(recording.earlier.values()), states)
+
+
+def _portable(code: dict[str, Any], recording: Recording) -> dict[str, Any]:
+    """Return code choices without where copies were."""
+    outside = targets.of(code)
+    return code | {s: {KEPT: sorted(recording.handlers.get(s, ()))} for s in outside}
 
 
 def _plain(state: Any) -> Any:
@@ -145,30 +166,39 @@ def _new(recording: Recording) -> frozenset[str]:
 def rerun(path: Path, *, code: str | None = None) -> tuple[Expected | None, Expected]:
     """Run a folder and return what was expected of it, None for nothing, and what it comes to.
 
-    code    a module whose handlers replace those there are
+    code    a module whose handlers replace those there are, and copies outside where it has theirs
     raises  BadFolder, BadRecipe
     """
     folder = files.read(path, most=settings.SANDBOX_EVENTS)
     if code:
-        folder.recipe.code = codes.checked(code)
-    with _ready(folder) as prepared:
+        kept = {s: c for s, c in folder.recipe.code.items() if is_kept(c)}
+        folder.recipe.code = kept | codes.checked(code)
+    with _ready(folder, Recalled(folder.kept), replaced=bool(code)) as prepared:
         return folder.expected, come_to(prepared)
 
 
 @contextmanager
-def _ready(folder: Folder) -> Iterator[Prepared]:
-    """Make the run of a folder ready; nothing of it is in the database."""
+def _ready(folder: Folder, copies: Recalled, *, replaced: bool = False) -> Iterator[Prepared]:
+    """Make the run of a folder ready; nothing of it is in the database.
+
+    replaced  whether other code, where there is some, goes before what copies did
+    """
     recipe = folder.recipe
     if recipe.check not in REPLAYS:
         raise BadRecipe(f"recipe.json: there is no check {recipe.check[:40]!r}.")
+    chosen, kept = parted(recipe.code)
     run = Run(
         fork=Fork(base=recipe.base, until=recipe.until, name=recipe.name), check_of=recipe.check,
-        edits=recipe.edits, code=codes.checked(recipe.code), options=checked(recipe.options),
+        edits=recipe.edits, code=codes.checked(chosen), options=checked(recipe.options),
     )  # fmt: skip
-    hosts = Hosts(run.code)
+    hosts = Hosts(run.code, copies)
     try:
-        for service, types in recipe.services.items():
-            if lost := sorted(set(types) - set(hosts.handlers.get(service, ()))):
+        told = hosts.children[-1].describe().handlers if replaced else []
+        for service, types in kept.items():
+            if service not in {name for name, _ in told}:
+                hosts.stand_in(service, types, copies)
+        for service, wanted in recipe.services.items():
+            if lost := sorted(set(wanted) - set(hosts.handlers.get(service, ()))):
                 raise BadRecipe(
                     f"There is no handler of {service} for {lost[0]} here. Name its module in"
                     " EVDEBUG_CODE or with --code."

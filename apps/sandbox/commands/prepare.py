@@ -25,7 +25,7 @@ from apps.sandbox.queries import code as codes
 from apps.sandbox.queries import recordings
 from apps.sandbox.queries.code import Hosts
 from apps.sandbox.queries.forks import original
-from apps.sandbox.queries.targets import Outside
+from apps.sandbox.queries.targets import Copies, Outside
 from apps.sandbox.recording import Recording
 from apps.sandbox.remembering import Remembering
 
@@ -181,15 +181,17 @@ class Prepared:
 
 @contextmanager
 def prepare(
-    run: Run, journal: Sequence[Outcome], *, beat: Callable[[], Any] = lambda: None
-) -> Iterator[Prepared]:
+    run: Run, journal: Sequence[Outcome], *, beat: Callable[[], Any] = lambda: None,
+    copies: Copies | None = None,
+) -> Iterator[Prepared]:  # fmt: skip
     """Make a run ready, and end its children afterwards.
 
     beat    called between the parts that take long
+    copies  stand for services that run outside, instead of the copies themselves
     raises  BadRecipe
     """
     line = original(run.fork)
-    hosts = Hosts(run.code, Outside(line, beat))
+    hosts = Hosts(run.code, copies or Outside(line, beat))
     try:
         beat()
         recording = recordings.recording(

@@ -45,8 +45,11 @@ def settle(run: Run, beat: Callable[[int], None]) -> None:
     raises  BadRecipe, also where it does not fail
     """
     begun = time.monotonic()
-    if targets.of(run.code):
-        raise BadRecipe("A service runs in a copy outside; to shrink would send it too much.")
+    for service in targets.of(run.code):
+        raise BadRecipe(
+            f"{service} runs in a copy outside with a state of its own: what it would do with less"
+            " of the history is not known. Give it code here, or leave it as recorded."
+        )
     with prepare(run, (), beat=lambda: beat(0)) as prepared:
         found = Shrink(prepared, beat).done()
         entries = prepared.recording.entries

@@ -18,7 +18,7 @@ from apps.sandbox.interpreted import Interpreted
 from apps.sandbox.jailed import Jailed, Told
 from apps.sandbox.outcome import Host, Outcome, Task, World
 from apps.sandbox.queries import targets
-from apps.sandbox.queries.targets import Outside
+from apps.sandbox.queries.targets import Copies
 from apps.sandbox.revisions import NoRevision, Repository
 from apps.sandbox.rewriting import NotTyped, rewritten
 
@@ -32,7 +32,7 @@ _described: dict[tuple[str, ...], tuple[Told, list[int]]] = {}
 class Hosts:
     """The children of one run. Close it."""
 
-    def __init__(self, code: Mapping[str, Any], outside: Outside | None = None) -> None:
+    def __init__(self, code: Mapping[str, Any], outside: Copies | None = None) -> None:
         """outside  reaches copies of services; without it there are none
         raises   BadRecipe where the code cannot be used"""
         self.outside = outside
@@ -68,9 +68,14 @@ class Hosts:
         """
         if self.outside is None:
             raise BadRecipe(f"{service} runs outside; choose other code for it to run here alone.")
-        self.targets[service] = self.outside.host(choice)
+        types = set(choice.get("types", ())) or self.handlers.get(service, set())
+        self.stand_in(service, types, self.outside.host(choice))
+
+    def stand_in(self, service: str, types: set[str], host: Host) -> None:
+        """Have another host do all of a service."""
+        self.targets[service] = host
         self.other.add(service)
-        self.handlers[service] = set(choice.get("types", ())) or self.handlers.get(service, set())
+        self.handlers[service] = types
 
     def _other(self, service: str, choice: Mapping[str, Any]) -> None:
         if "git" in choice:

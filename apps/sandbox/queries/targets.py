@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -20,6 +20,7 @@ from apps.ingest.connectors.redis import PORTS
 from apps.ingest.queries import tap_named
 from apps.ingest.queries import taps as taps_of
 from apps.sandbox.errors import BadRecipe
+from apps.sandbox.outcome import Host
 from apps.sandbox.outside import Http
 from apps.sandbox.outstream import OUT, PREFIX, Stream
 
@@ -135,6 +136,18 @@ class Mailbox:
     def close(self) -> None:
         """Wait no longer."""
         returning.end(self.token)
+
+
+class Copies(Protocol):
+    """Who stands for the copies of a run."""
+
+    def host(self, choice: Mapping[str, Any]) -> Host:
+        """Return what does the tasks of a copy. raises  BadRecipe"""
+        ...
+
+    def close(self) -> None:
+        """Let go of them. May be called twice."""
+        ...
 
 
 class Outside:
