@@ -18,6 +18,7 @@ MOST = 30_000  # events remembered for who has not answered
 TIMES = 500  # handling times kept of one subscriber in one second
 SETTLED = frozenset({"handled", "skipped", "dead_lettered"})
 FAILED = frozenset({"failed", "dead_lettered"})
+BESIDE = frozenset({"delivery", "progress", "span"})  # kinds that say what became of events
 
 
 class Lane(NamedTuple):

@@ -7,7 +7,7 @@ percent of the width and y in pixels.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from math import sqrt
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ NODE_END = 58  # y where a service's box ends
 FIRST = 104  # y of the first rail, above which nothing is written
 LINE = 14  # of a label
 LABELS = 4  # types written at one crossing
-MOST = 24  # services and channels drawn; the busiest
+MOST = 24  # services and channels drawn; the first ones
 PACES = (0.5, 0.65, 0.85, 1.1, 1.5, 2.0, 3.0, 5.0)  # s for 22 px, classes p-1 … p-8
 SLOW_US = 1_000_000  # handling that takes longer is worth a look
 COLUMN = 122  # px from one service's box to the next, at least: a box is 116 wide
@@ -105,7 +105,7 @@ def draw(
     channels = _channels(flow, shown)
     weights = _weights(shown, flow)
     at = dict(zip(shown, _columns(weights), strict=True))
-    labels = _labelled(flow, at, channels)
+    labels = _labelled(flow, at, channels, odd)
     rails = _rails(channels, flow, labels)
     y = {rail.channel: rail.y for rail in rails}
     width = max(NARROWEST, round(COLUMN * sum(weights)))
@@ -133,8 +133,9 @@ def _channels(flow: Flow, shown: Sequence[str]) -> list[str]:
 
     What is on no channel gets a rail only where that is much of it, or all there is.
     """
-    rates = flow.channels()
-    total = sum(rates.values())
+    counts: Counter[str] = Counter()
+    for each in flow.publishing:
+        counts[each.channel] += each.many
     first: dict[str, int] = {}
     rank = {name: n for n, name in enumerate(shown)}
     for each in flow.publishing:
@@ -142,7 +143,7 @@ def _channels(flow: Flow, shown: Sequence[str]) -> list[str]:
         first[each.channel] = min(first.get(each.channel, at), at)
     for told in flow.telling:
         first.setdefault(told.channel, MOST)
-    if len(first) > 1 and rates.get("", 0.0) < 0.2 * total:
+    if len(first) > 1 and counts[""] < 0.2 * counts.total():
         first.pop("", None)
     return sorted(first, key=lambda name: (first[name], name))[:MOST]
 
@@ -171,13 +172,21 @@ def _columns(weights: Sequence[float]) -> list[float]:
 Labelled = dict[tuple[str, str], list[Publishing]]
 
 
-def _labelled(flow: Flow, at: Mapping[str, float], channels: Sequence[str]) -> Labelled:
-    """Return what each service publishes on each rail, the busiest types first."""
+def _labelled(
+    flow: Flow, at: Mapping[str, float], channels: Sequence[str], odd: Collection[str]
+) -> Labelled:
+    """Return what each service publishes on each rail.
+
+    First what there is room to write: what is odd and what there is most of, as it first came.
+    """
     found: Labelled = {}
     for each in flow.publishing:
         if each.service in at and each.channel in channels:
             found.setdefault((each.service, each.channel), []).append(each)
-    return {key: sorted(types, key=lambda p: (-p.rate, p.type)) for key, types in found.items()}
+    for key, types in found.items():
+        types.sort(key=lambda p: (p.type not in odd, -p.many, p.rank))
+        found[key] = sorted(types[:LABELS], key=lambda p: p.rank) + types[LABELS:]
+    return found
 
 
 def _rails(channels: Sequence[str], flow: Flow, labels: Labelled) -> list[Rail]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from apps.live.counters import SECOND, WINDOW, Counters, Route, Second
@@ -18,6 +18,8 @@ class Publishing(NamedTuple):
     channel: str
     type: str
     rate: float  # per second
+    many: int = 0  # in the longer time that `Seen` tells of
+    rank: int = 0  # place in the order of first appearance
 
 
 class Telling(NamedTuple):
@@ -29,6 +31,16 @@ class Telling(NamedTuple):
     failed: int  # in the last minute
     behind: int
     p99: int | None  # of handling, µs
+
+
+class Seen(NamedTuple):
+    """Who took part in a longer time before a moment: whoever rests for a while keeps a place."""
+
+    events: Mapping[int, int]  # by lane
+    routes: Collection[Route]
+
+
+NOBODY = Seen({}, ())
 
 
 class Flow(NamedTuple):
@@ -72,8 +84,11 @@ class Flow(NamedTuple):
         return dict(rates)
 
 
-def flow(counters: Counters, *, now: int | None = None) -> Flow:
-    """Return what the counters say at `now` (µs), the time of their last event where None."""
+def flow(counters: Counters, *, now: int | None = None, seen: Seen = NOBODY) -> Flow:
+    """Return what the counters say at `now` (µs), the time of their last event where None.
+
+    seen  who else takes part, though nothing of theirs flows in this minute
+    """
     now = counters.time if now is None else max(now, counters.time)
     last = now // SECOND
     near = [s for at, s in counters.seconds.items() if last - RECENT < at <= last]
@@ -88,8 +103,8 @@ def flow(counters: Counters, *, now: int | None = None) -> Flow:
         time=now,
         rate=(sum(events.values()) + sum(delivered.values())) / span,
         failed=sum(failed.values()),
-        publishing=_publishing(counters, _sum(s.events for s in minute), events, span),
-        telling=_telling(counters, minute, delivered, failed, span),
+        publishing=_publishing(counters, _sum(s.events for s in minute), events, span, seen),
+        telling=_telling(counters, minute, delivered, failed, span, seen),
     )
 
 
@@ -101,23 +116,28 @@ def _sum(counts: Iterable[Counter[Any]]) -> Counter[Any]:
 
 
 def _publishing(
-    counters: Counters, minute: Mapping[int, int], near: Mapping[int, int], span: int
-) -> list[Publishing]:
-    rates: dict[tuple[str, str, str], float] = {}
-    for number in minute:
-        lane = counters.lanes[number]
-        if lane.kind != "response":  # an answer from outside travels on no channel
-            key = lane.service, lane.channel, lane.type
-            rates[key] = rates.get(key, 0.0) + near.get(number, 0) / span
-    return [Publishing(*key, rate) for key, rate in sorted(rates.items())]
+    counters: Counters, minute: Mapping[int, int], near: Mapping[int, int], span: int, seen: Seen
+) -> list[Publishing]:  # fmt: skip
+    found: dict[tuple[str, str, str], Publishing] = {}
+    for number in sorted({*minute, *seen.events}):
+        lane = counters.lanes.get(number)
+        if lane is None or lane.kind == "response":  # an answer from outside is on no channel
+            continue
+        key = lane.service, lane.channel, lane.type
+        before = found.get(key) or Publishing(*key, 0.0, rank=number)
+        many = max(minute.get(number, 0), seen.events.get(number, 0))
+        rate = before.rate + near.get(number, 0) / span
+        found[key] = before._replace(rate=rate, many=before.many + many)
+    return [found[key] for key in sorted(found)]
 
 
 def _telling(
     counters: Counters, minute: Sequence[Second], delivered: Mapping[Route, int],
-    failed: Mapping[Route, int], span: int,
+    failed: Mapping[Route, int], span: int, seen: Seen,
 ) -> list[Telling]:  # fmt: skip
     behind = counters.behind()
-    routes: set[Route] = {route for second in minute for route in second.delivered} | {*behind}
+    routes: set[Route] = {route for second in minute for route in second.delivered}
+    routes |= {*behind, *seen.routes}
     times: defaultdict[str, list[int]] = defaultdict(list)
     for second in minute:
         for subscriber, taken in second.times.items():

@@ -5,12 +5,27 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
-from apps.live.counters import Lane
+from apps.live.counters import BESIDE, Lane, Route
+
+Ticks = Iterable[tuple[int, int, int, int | None, bytes | None]]
 
 
-def hops(
-    ticks: Iterable[tuple[int, int, int, int | None, bytes | None]], lanes: Mapping[int, Lane]
-) -> list[str]:
+def routes(ticks: Ticks, lanes: Mapping[int, Lane]) -> set[Route]:
+    """Return on which channels each subscriber was told."""
+    of: dict[int, str] = {}  # position -> the channel it is on
+    found = set()
+    for position, number, _, cause, _ in ticks:
+        lane = lanes.get(number)
+        if lane is None:
+            continue
+        if lane.kind not in BESIDE:
+            of[position] = lane.channel
+        elif lane.kind == "delivery" and cause in of:
+            found.add(Route(of[cause], lane.service))
+    return found
+
+
+def hops(ticks: Ticks, lanes: Mapping[int, Lane]) -> list[str]:
     """Return services from left to right.
 
     First the one with the most events that nothing caused, then those whose events its events
@@ -22,7 +37,7 @@ def hops(
     seen = dict.fromkeys(lane.service for lane in lanes.values())
     for position, number, _, cause, _ in ticks:
         lane = lanes.get(number)
-        if lane is None or lane.kind in ("delivery", "progress", "span"):
+        if lane is None or lane.kind in BESIDE:
             continue
         of[position] = lane.service
         if cause is None:

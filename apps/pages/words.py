@@ -57,7 +57,8 @@ def rate(count: float, span: int) -> str:
         return ""
     per_second = count * SECOND / span
     value, unit = (per_second, "s") if per_second >= 0.1 or not count else (per_second * 60, "min")
-    text = f"{value:.2g}" if value < 10 else grouped(round(value))
+    digits = "#.2g" if value and unit == "s" else ".2g"  # 4.0/s, but 3/min
+    text = f"{value:{digits}}" if value < 9.95 else grouped(round(value))
     return f"{text}/{unit}"
 
 

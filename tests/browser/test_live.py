@@ -11,6 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.browser import trading
+from tests.browser.hearing import Hearing
 from tests.live.proxy import Proxy
 from tests.running import Evdebug, System
 
@@ -176,12 +177,24 @@ def test_the_past_is_drawn_too_and_live_goes_on(page: Page, shop: System) -> Non
     arrives(page, send(shop, "Latest"))
 
 
+def same_as_afresh(page: Page, hearing: Hearing, shop: System) -> None:
+    """Assert that what a page shows, and what it was given, is what one loaded now shows."""
+    fresh = page.context.new_page()
+    shown = rows(stand(fresh, shop))
+    fresh.close()
+    assert rows(page) == shown
+    assert hearing.newest() == [int(row.partition(" ")[0]) for row in shown]
+
+
 @pytest.mark.slow
-def test_it_says_that_the_network_is_gone_and_comes_back(
+@pytest.mark.timeout(300)
+def test_it_says_that_the_way_is_gone_and_comes_back_with_every_row(
     page: Page, shop: System, server: Evdebug, proxy: Proxy, expected_errors: list[str]
 ) -> None:
     expected_errors += LOST
+    hearing = Hearing(page)
     stand(page, shop, base=proxy.url)
+    hearing.loaded()
     arrives(page, send(shop, "Before"))
     banner = page.locator("#banner")
 
@@ -191,30 +204,47 @@ def test_it_says_that_the_network_is_gone_and_comes_back(
     proxy.heal()
     arrives(page, send(shop, "Healed"))
     expect(banner).to_contain_text("Back")
+    same_as_afresh(page, hearing, shop)
 
     proxy.stall()
     last = send(shop, *["Stalled"] * 5)
     expect(banner).to_contain_text("Connection lost", timeout=OUTAGE_MS)
     proxy.heal()
     arrives(page, last)
+    expect(banner).to_contain_text("Back")
+    same_as_afresh(page, hearing, shop)
 
+    for _ in range(3):  # in the midst of things, which it comes back from at once
+        send(shop, *["Flowing"] * 40)
+        proxy.cut()
+        last = send(shop, *["Flowing"] * 40)
+    arrives(page, last)
+    same_as_afresh(page, hearing, shop)
+
+    send(shop, *["Killed"] * 100)
     server.kill()
     expect(banner).to_contain_text("Connection lost")
     server.start()
+    send(shop, *["Unheard"] * 250)
     arrives(page, send(shop, "Restarted"))
-    assert rows(page) == rows(stand(page.context.new_page(), shop))
+    expect(banner).to_contain_text("Back")
+    same_as_afresh(page, hearing, shop)
 
 
 @pytest.mark.slow
-def test_playing_the_past_moves_rows_and_flow_with_it(page: Page, shop: System) -> None:
+@pytest.mark.parametrize(("speed", "beyond"), [("1×", 2), ("25×", 60), ("100×", 60)])
+def test_playing_the_past_moves_rows_and_flow_with_it(
+    page: Page, shop: System, speed: str, beyond: int
+) -> None:
     stand(page, shop, "?at=1")
     arrives(page, 1)
     flow = page.locator('[data-part="flow"]')
     before = flow.inner_html()
-    page.locator(".speed select").select_option("25×")
+    page.locator(".speed select").select_option(speed)
     page.get_by_label("Play", exact=True).click()
     page.wait_for_function(
-        "() => Number(document.querySelector('#tail tbody tr')?.dataset.row) > 60",
+        "beyond => Number(document.querySelector('#tail tbody tr')?.dataset.row) > beyond",
+        arg=beyond,
         timeout=OUTAGE_MS,
     )
     page.get_by_label("Pause", exact=True).click()
@@ -227,6 +257,29 @@ def test_playing_the_past_moves_rows_and_flow_with_it(page: Page, shop: System) 
     expect(flow).to_contain_text("payments")
     expect(page.locator("html")).to_have_attribute("data-mode", "past")
     assert rows(page) == rows(stand(page.context.new_page(), shop, f"?at={at}"))
+
+
+@pytest.mark.slow
+def test_one_service_is_looked_at_alone(page: Page, shop: System) -> None:
+    stand(page, shop)
+    flow, types = page.locator('[data-part="flow"]'), page.locator('[data-part="types"]')
+    page.get_by_label("Whose flow").select_option("web")
+    expect(types).not_to_contain_text("PaymentCaptured")
+    expect(types).to_contain_text("OrderPlaced")
+    for name, source in (("Else", "/else"), ("Aside", "/web")):
+        status, answer = shop.send({"type": name, "source": source, "channel": name.lower()})
+        assert status == 200
+    arrives(page, int(answer["head"]))
+    expect(flow).to_contain_text("Aside")  # what the socket brings is of the service alone, too
+    expect(flow).not_to_contain_text("Else")
+    expect(types).not_to_contain_text("Else")
+    page.get_by_role("link", name="Latency").click()
+    expect(page.get_by_role("link", name="Latency")).to_have_attribute("aria-current", "true")
+    expect(types).not_to_contain_text("Else")
+    page.get_by_label("Whose flow").select_option("All services")
+    expect(types).to_contain_text("Else")
+    flow.get_by_role("link").filter(has_text="payments").click()
+    page.wait_for_url(re.compile("/subscribers[?]who=payments"))
 
 
 @pytest.mark.slow

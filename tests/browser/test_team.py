@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.brokers import Redis
+from tests.browser.hearing import Hearing
 from tests.browser.test_live import OUTAGE_MS, arrives, rows, send, stand
 from tests.conftest import Servers
 from tests.running import Evdebug
@@ -38,7 +39,11 @@ def other(server: Evdebug, redis_broker: Redis) -> Iterator[Evdebug]:
 def test_it_works(page: Page, server: Evdebug, other: Evdebug, redis_broker: Redis) -> None:
     system = server.system("team")
     send(system, "First")
-    pages = [stand(page, system), stand(page.context.new_page(), system, base=other.url)]
+    pages = [page, page.context.new_page()]
+    hearings = [Hearing(each) for each in pages]
+    for each, hearing, base in zip(pages, hearings, ("", other.url), strict=True):
+        stand(each, system, base=base)
+        hearing.loaded()
     banners = [each.locator("#banner") for each in pages]
     last = send(system, *["Told"] * 5)
     for each in pages:
@@ -57,5 +62,7 @@ def test_it_works(page: Page, server: Evdebug, other: Evdebug, redis_broker: Red
     last = send(system, *["Healed"] * 5)
     for each in pages:
         arrives(each, last)
-    found = [rows(each) for each in pages]
-    assert found[0] == found[1] == rows(stand(page.context.new_page(), system))
+    fresh = rows(stand(page.context.new_page(), system))
+    for each, hearing in zip(pages, hearings, strict=True):
+        assert rows(each) == fresh
+        assert hearing.newest() == [int(row.partition(" ")[0]) for row in fresh]

@@ -11,7 +11,8 @@ from apps.pages.alarms import alarm
 FIGURES = {
     "rate": ((12.7, 3.6, 4.6), "Paid rate 3.1× its usual", "13/s since {}; usually 3.6–4.6/s."),
     "silence": ((0.0, 3.6, 4.6), "Paid has stopped", "0/s since {}; usually 3.6–4.6/s."),
-    "failures": ((2.0, 0.0, 0.5), "Paid fails more than usual", "2/s since {}; usually 0–0.5/s."),
+    "failures": ((2.0, 0.0, 0.5), "Paid fails more than usual",
+                 "2.0/s since {}; usually 0–0.50/s."),
     "latency": (
         (900e3, 100e3, 200e3), "Paid takes 6.0× its usual time",
         "Typically 900 ms since {}; usually 100 ms–200 ms.",
@@ -23,7 +24,7 @@ FIGURES = {
     "lag": (
         (1204.2, 0.0, 8.0), "Paid is behind", "Behind by 1 204 since {}; usually 0–8.",
     ),
-    "stalled": ((0.0, 1.0, 2.0), "Paid has stopped answering", "0/s since {}; usually 1–2/s."),
+    "stalled": ((0.0, 1.0, 2.0), "Paid has stopped answering", "0/s since {}; usually 1.0–2.0/s."),
 }  # fmt: skip
 
 

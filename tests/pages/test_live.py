@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from pathlib import Path
 
 import pytest
@@ -66,7 +68,7 @@ def test_the_flow_and_the_types_of_one_service(viewer: Client, trade: Log) -> No
     whole = viewer.get(f"/shop/live?at={at}")
     assert "All services" in text(whole)
     page = viewer.get(f"/shop/live?at={at}&view=failures:stranger")
-    assert "stranger had part in nothing in the last minute" in text(page)
+    assert "stranger had part in nothing in the last 15 minutes" in text(page)
     moment = viewer.get(f"/shop/live/moment?at={at}&view=rate:payments").json()["parts"]
     assert "payments" in moment["flow"]
     assert len(moment["types"]) <= len(
@@ -79,3 +81,22 @@ def test_the_flow_and_the_types_of_one_service(viewer: Client, trade: Log) -> No
 def test_a_look_there_is_not_is_the_rate_of_all(viewer: Client, trade: Log, view: str) -> None:
     page = viewer.get(f"/shop/live?at=1&view={view}").content.decode()
     assert 'data-view="rate"' in page
+
+
+def test_a_box_leads_to_what_its_service_is_told_or_tells(viewer: Client, trade: Log) -> None:
+    at = trade.line.head
+    flow = viewer.get(f"/shop/live/moment?at={at}").json()["parts"]["flow"]
+    assert f'href="/shop/subscribers?who=payments&amp;at={at}"' in flow
+    (link,) = re.findall(r'href="(/shop/events[?][^"]*)"', flow)
+    assert text(viewer.get(html.unescape(link))).count("OrderPlaced") > 40
+
+
+def test_a_channel_is_shown_with_the_bus_it_is_on_and_how_its_tap_is(
+    viewer: Client, shop: Log, tap: Tap
+) -> None:
+    Tap.objects.filter(pk=tap.pk).update(delay=2_400_000)
+    shop.add(type="Read", channel="orders", tap="logs")
+    shop.add(type="Sent", channel="mail")
+    said = " ".join(text(viewer.get("/shop/live")).split())
+    assert "Files orders" in said.split("Channels")[-1]
+    assert "2.40 s" in said.replace("\xa0", " ")

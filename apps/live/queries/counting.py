@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from django.db import connection
 
@@ -11,7 +12,8 @@ from apps.eventlog.places import Line
 from apps.eventlog.queries import levels, log, ticks
 from apps.eventlog.queries.lanes import Strings, lanes
 from apps.live import order
-from apps.live.counters import SECOND, SETTLED, WINDOW, Counters, Lane
+from apps.live.counters import BESIDE, SECOND, SETTLED, WINDOW, Counters, Lane, Route
+from apps.live.flow import Seen
 
 MOST = 20_000  # events read to fill the minute
 SPARK_S = 10  # of one point of a sparkline
@@ -133,8 +135,37 @@ def _told_lags(line: Line, first: int, last: int) -> dict[str, list[int]]:
     return found
 
 
-FIRST = 5000  # events that tell who comes first
-_orders: dict[int, tuple[int, int, list[str]]] = {}
+def seen(line: Line, *, time: int) -> Seen:
+    """Return who took part in the 15 minutes before a log_time.
+
+    Who is told on which channel is known from the first events of the log.
+    """
+    last = time // (SPARK_S * SECOND)  # not whole yet: it may hold what comes after the moment
+    counts: Counter[int] = Counter()
+    for each in ticks.spans(line, last - POINTS, last - 1, span=SPARK_S * SECOND).values():
+        counts.update(each)
+    known = _known(line)
+    there = [n for n, count in counts.most_common(TOOK_PART) if count and n in known]
+    events = {n: counts[n] for n in there if known[n].kind not in BESIDE}
+    told = {known[n].service for n in there if known[n].kind == "delivery"}
+    channels = {known[n].channel for n in events}
+    ways = _beginning(line).routes
+    return Seen(events, {w for w in ways if w.subscriber in told and w.channel in channels})
+
+
+FIRST, TOOK_PART = 5000, 2000  # events that tell who comes first; lanes that have a place
+
+
+class Beginning(NamedTuple):
+    """What the first events of a log tell. Those of a log that is longer tell the same for ever."""
+
+    lanes: int  # known then
+    upto: int
+    hops: list[str]
+    routes: set[Route]
+
+
+_beginnings: dict[int, Beginning] = {}
 
 
 def hops(line: Line) -> list[str]:
@@ -142,11 +173,24 @@ def hops(line: Line) -> list[str]:
 
     Told by the first events of the log, so the answer stays the same.
     """
-    upto = min(FIRST, line.head)
-    known = None if connection.in_atomic_block else _orders.get(line.timeline)
-    if known is None or known[0] != len(_known(line)) or (known[1] < upto == FIRST):
-        found = order.hops(ticks.ticks(line, after=0, upto=upto), _known(line))
-        known = len(_known(line)), upto, found
-        if not connection.in_atomic_block:
-            _orders[line.timeline] = known
-    return known[2]
+    return _beginning(line).hops
+
+
+def _beginning(line: Line) -> Beginning:
+    upto, lanes_ = min(FIRST, line.head), _known(line)
+    if connection.in_atomic_block:
+        return _read(line, upto, lanes_)
+    found = _beginnings.get(line.timeline)
+    # A young log is looked at again when it has grown by half; one that is long enough never.
+    if found is None or found.lanes != len(lanes_) or _outgrown(found.upto, upto):
+        found = _beginnings[line.timeline] = _read(line, upto, lanes_)
+    return found
+
+
+def _outgrown(read: int, upto: int) -> bool:
+    return upto > read and (upto == FIRST or 2 * upto >= 3 * read)
+
+
+def _read(line: Line, upto: int, lanes_: Mapping[int, Lane]) -> Beginning:
+    first = ticks.ticks(line, after=0, upto=upto)
+    return Beginning(len(lanes_), upto, order.hops(first, lanes_), order.routes(first, lanes_))

@@ -16,17 +16,17 @@ from apps.eventlog.queries import log
 from apps.eventlog.queries.search import search
 from apps.live import diagram
 from apps.live.counters import SECOND, Counters, error_of
-from apps.live.flow import Flow, Telling, flow
-from apps.live.queries.counting import POINTS, SPARK_S, backlogs, hops, sparks
+from apps.live.flow import NOBODY, Flow, Telling, flow
+from apps.live.queries.counting import POINTS, SPARK_S, backlogs, hops, seen, sparks
 from apps.pages import words
 from apps.pages.alarms import Alarm, alarm, rate
 from apps.pages.queries.services import Cast, cast
-from apps.pages.queries.sources import health
+from apps.pages.queries.sources import Health, health
 from apps.pages.tiles import Tile, shown
 
 VIEWS = (("rate", "Rate"), ("latency", "Latency"), ("failures", "Failures"))
 LONGEST = 300  # characters of how a page looks at the flow
-TYPES, FAILURES, LAGS, TAPS = 40, 6, 6, 8  # rows
+TYPES, FAILURES, LAGS, TAPS, CHANNELS = 40, 6, 6, 8, 12  # rows
 ODD = frozenset({"rate", "silence", "latency", "wait", "stalled"})  # drawn as odd in the flow
 OF_TYPES = frozenset({"rate", "silence"})
 LAGGING = 10  # events behind that are worth a colour
@@ -84,6 +84,15 @@ class Card(NamedTuple):
     path: str
 
 
+class Channel(NamedTuple):
+    """A channel in use, and how the tap is by which its events come."""
+
+    name: str
+    rate: str
+    tap: Health | None
+    bus: str
+
+
 class Failure(NamedTuple):
     """Deliveries of one subscriber that ended with one error."""
 
@@ -104,37 +113,45 @@ def parts(
     now   the moment, in log_time; None is that of the counters' last event
     edge  whether that is the live edge: how taps are is known of now alone
     """
-    seen, drawn = cast(line.system), flow(counters, now=now)
-    time = drawn.time
+    known, time = cast(line.system), max(now or 0, counters.time)
+    drawn = flow(counters, now=now, seen=seen(line, time=time) if time else NOBODY)
     usual = usual_rates(line, time) if time else {}
     alarms = [alarm(f) for f in findings(line, at=time, open_only=True)]
     open_ = [a for a in alarms if not _muted(a.finding)]
     odd = {a.finding.subject for a in alarms if a.finding.code in ODD}
-    context = {"slug": line.slug, "flow": drawn, "cast": seen, "empty": not line.head}
-    context["taps"] = health(line)[:TAPS] if edge else []
+    context: dict[str, Any] = {"slug": line.slug, "flow": drawn, "cast": known}
+    context |= {"empty": not line.head, "at": None if edge else counters.position}
+    taps = health(line) if edge else []
+    context["taps"] = taps[:TAPS]
     context["began"] = began = log.time_at(line, 1)
     context["since"] = "min" if began and time - began < DAY else "date"
     counts = sparks(line, time=time) if time else {}
     cards = [_card(a, counts) for a in open_]
-    channels = [c for c in drawn.channels() if c]
+    channels = _channels(known, drawn, taps)
     found = {
-        "info": _drawn("info", context | {"channels": len(channels), "rate": rate(drawn.rate)}),
-        "types": _drawn("types", context | _types(line, seen, drawn, usual, odd, counts)),
+        "info": _drawn("info", context | _info(drawn, channels)),
+        "types": _drawn("types", context | _types(line, known, drawn, usual, odd, counts)),
         "attention": _drawn(
             "attention",
             context
-            | _attention(drawn, cards, len(alarms) - len(cards))
+            | {"cards": cards, "muted": len(alarms) - len(cards)}
+            | {"channels": channels[:CHANNELS]}
             | {"lags": _lags(line, counters, drawn)}
             | _failures(line, counters.position, time),
         ),
     }
     for each in looks:
-        found[f"flow:{each}"] = _drawn("flow", context | _diagram(line, seen, drawn, each, odd))
+        found[f"flow:{each}"] = _drawn("flow", context | _diagram(line, drawn, each, odd, channels))
         if each.service:
             part = drawn.of(each.service)
-            types = _types(line, seen, part, usual, odd, _only(counts, part))
+            types = _types(line, known, part, usual, odd, _only(counts, part))
             found[f"types:{each}"] = _drawn("types", context | types)
     return found
+
+
+def _info(drawn: Flow, channels: list[Channel]) -> dict[str, Any]:
+    figure, _, unit = rate(drawn.rate).partition("/")
+    return {"channels": len(channels), "figure": figure, "unit": f"/{unit}"}
 
 
 def _drawn(name: str, context: dict[str, Any]) -> str:
@@ -146,19 +163,24 @@ def _only(counts: dict[str, list[int]], drawn: Flow) -> dict[str, list[int]]:
     return {name: points for name, points in counts.items() if name in types}
 
 
-def _diagram(line: Line, seen: Cast, drawn: Flow, look: Look, odd: set[str]) -> dict[str, Any]:
+def _diagram(
+    line: Line, drawn: Flow, look: Look, odd: set[str], channels: list[Channel]
+) -> dict[str, Any]:
     order, part = hops(line), drawn.of(look.service) if look.service else drawn
     picture = diagram.draw(
         part, order, view=look.view, whole=drawn, odd=odd,
         rate=lambda r: rate(r).removesuffix("/s"), duration=words.duration,
     )  # fmt: skip
-    services, channels = len(picture.nodes), len(picture.rails)
-    said = f"{words.plural(services, 'service')} on {words.plural(channels, 'channel')}."
+    services = words.plural(len(picture.nodes), "service")
+    said = f"{services} on {words.plural(len(picture.rails), 'channel')}."
     lags = [t for t in part.telling if t.behind >= 10]
     said += "".join(f" {shown(t.subscriber)} is {t.behind} behind." for t in lags[:5])
-    return {"picture": picture, "look": look, "said": said, "rates": [
-        (rail.channel, rate(rail.rate)) for rail in picture.rails
-    ]}  # fmt: skip
+    buses = {each.name: each.bus for each in channels}
+    return {
+        "picture": picture, "look": look, "said": said,
+        "rails": [(rail, buses.get(rail.channel, "")) for rail in picture.rails],
+        "told": {each.subscriber for each in drawn.telling},
+    }  # fmt: skip
 
 
 def _types(
@@ -206,11 +228,15 @@ def _card(found: Alarm, counts: dict[str, list[int]]) -> Card:
     return Card(found, *(_spark(points[:-1]) if points else ("", "")))  # the last is not whole yet
 
 
-def _attention(drawn: Flow, cards: list[Card], muted: int) -> dict[str, Any]:
-    return {
-        "cards": cards, "muted": muted,
-        "channels": [(shown(c), rate(r)) for c, r in sorted(drawn.channels().items()) if c][:12],
-    }  # fmt: skip
+def _channels(known: Cast, drawn: Flow, taps: list[Health]) -> list[Channel]:
+    """Return the channels in use, each with the tap its events come by, where it is one."""
+    of, found = {tap.name: tap for tap in taps}, []
+    for name, per_second in sorted(drawn.channels().items()):
+        come_by = known.taps.get(name, set())
+        tap = of.get(next(iter(come_by))) if len(come_by) == 1 else None
+        if name:
+            found.append(Channel(name, rate(per_second), tap, tap.title if tap else ""))
+    return found
 
 
 def _lags(line: Line, counters: Counters, drawn: Flow) -> list[Lag]:

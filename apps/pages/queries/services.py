@@ -17,6 +17,7 @@ class Cast(NamedTuple):
     lanes: dict[int, Strings]
     tiles: dict[str, Tile]
     publishers: dict[str, str]  # type -> the service that published it first
+    taps: dict[str, set[str]]  # channel -> the taps its events come by, "" for another door
 
     def of(self, service: str) -> Tile:
         """Return the tile of a service."""
@@ -37,10 +38,12 @@ def cast(system: int) -> Cast:
     if known and known[0] == len(found) and known[1].lanes == found:
         return known[1]
     publishers: dict[str, str] = {}
+    taps_: dict[str, set[str]] = {}
     for lane in found.values():
         if lane.kind not in ("delivery", "progress", "span"):
             publishers.setdefault(lane.type, lane.source)
-    made = Cast(found, tiles(lane.source for lane in found.values()), publishers)
+            taps_.setdefault(lane.channel, set()).add(lane.tap)
+    made = Cast(found, tiles(lane.source for lane in found.values()), publishers, taps_)
     if len(_known) >= REMEMBERED or len(found) > WIDEST:
         _known.clear()
     if len(found) <= WIDEST:

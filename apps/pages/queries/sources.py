@@ -63,6 +63,8 @@ class Health(NamedTuple):
     look: str
     lag: int | None
     error: str  # what it last said of a failure, "" for nothing
+    title: str  # of its bus
+    delay: int | None  # µs it is behind
 
 
 class Detail(NamedTuple):
@@ -113,8 +115,18 @@ def sources(line: Line) -> list[Source]:
 
 def health(line: Line) -> list[Health]:
     """Return how a system's taps are now, the worst first. Cheap: no bus is asked."""
-    found = [Health(t.name, *_status(t), t.lag, t.said) for t in queries.taps(line)]
+    found = [
+        Health(t.name, *_status(t), t.lag, t.said, _title(t.bus), t.delay)
+        for t in queries.taps(line)
+    ]
     return sorted(found, key=lambda h: (GRAVITY.index(h.look), h.name))
+
+
+def _title(bus: str) -> str:
+    try:
+        return buses.connector_class(bus).title
+    except BadSettings:
+        return bus
 
 
 def _source(tap: Any) -> Source:

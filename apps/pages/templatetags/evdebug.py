@@ -103,6 +103,12 @@ def asking(value: str, field: str) -> str:
 
 
 @register.filter
+def published(service: str) -> str:
+    """Return the query that asks for what a service publishes, with a slash before it or none."""
+    return f"source:{written(service)},{written(f'/{service}')}"
+
+
+@register.filter
 def dropping(text: str, term: Term) -> str:
     """Return a query without one of its terms."""
     return edits.without(text, term)
