@@ -19,7 +19,7 @@ from bench.harness import Bench, Section, say
 
 CASES = (
     "append", "growth", "histogram", "pages", "load", "door", "events_page", "drag", "stepping",
-    "shop", "traces", "projections", "taps", "catch_up", "live", "alarms", "sandbox",
+    "shop", "traces", "projections", "taps", "disturbance", "catch_up", "live", "alarms", "sandbox",
 )  # fmt: skip
 
 

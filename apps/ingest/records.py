@@ -41,6 +41,11 @@ class Form:
     schemas: codecs.Decode | None = None
     limits: decode.Limits = field(default_factory=decode.Limits)
 
+    @property
+    def usual(self) -> bool:
+        """Whether it leaves records as they are."""
+        return not (self.mapping or self.redactor or self.dialect) and self.codec == "auto"
+
 
 @dataclass(slots=True)
 class Taken:
@@ -54,10 +59,8 @@ class Taken:
 def take(record: Record, form: Form) -> Taken:
     """Return the envelope of a record, or the reject it is."""
     body = record.body or b""
-    if not form.mapping and not form.redactor and form.codec == "auto" and not form.dialect:
-        envelope = _quick(record, body, form)
-        if envelope is not None:
-            return Taken(envelope, dialect="cloudevents")
+    if form.usual and (envelope := quick(record, form)) is not None:
+        return Taken(envelope, dialect="cloudevents")
     if len(body) > form.limits.event:
         size = f"a record has {len(body)} bytes; at most {form.limits.event} are taken"
         return _reject(record, Problem(0, "event_too_big", size), form)
@@ -73,8 +76,12 @@ def take(record: Record, form: Form) -> Taken:
     return Taken(envelope, dialect=dialect)
 
 
-def _quick(record: Record, body: bytes, form: Form) -> Envelope | None:
-    """Return a structured CloudEvent as nearly all are, None to look closer."""
+def quick(record: Record, form: Form) -> Envelope | None:
+    """Return a structured CloudEvent as nearly all are, None for `take` to look closer.
+
+    `form` is a usual one.
+    """
+    body = record.body or b""
     if body[:1] != b"{" or not body.isascii() or len(body) > form.limits.event:
         return None
     if record.content_type and not is_json(record.content_type):

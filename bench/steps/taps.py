@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from itertools import islice
 from struct import unpack_from
+from types import MappingProxyType
 from typing import Any
 
 import amqp
@@ -19,6 +20,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from nats.js.api import AckPolicy, ConsumerConfig
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from redis._parsers import _RESP2Parser
 
 from apps.access.actor import CONSOLE
 from apps.eventlog.commands.systems import create_system
@@ -76,14 +78,19 @@ SETTINGS = {
 }
 
 
-def tap(bus: str, url: str, count: int, *, prepared: bool = False) -> Callable[[], None]:
+def tap(
+    bus: str, url: str, count: int, *, prepared: bool = False,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> Callable[[], None]:  # fmt: skip
     """Make a tap; return what stores `count` records, each batch in a commit."""
     database.migrate()
     line = create_system("bench")
     if not prepared:
         PREPARE[bus](url)
     address = {"servers" if bus == "kafka" else "url": url}
-    made = taps.add(line, f"bench{time.time_ns()}", bus, address | SETTINGS[bus], by=CONSOLE)
+    made = taps.add(
+        line, f"bench{time.time_ns()}", bus, {**address, **SETTINGS[bus], **more}, by=CONSOLE
+    )
     settings = taps.settings_of(made)
     form = taps.form(made.system, made.name, settings)
     connector: Connector = taps.connector(made, settings)
@@ -157,7 +164,9 @@ def _redis(url: str, bodies: list[bytes]) -> None:
 
 
 def _redis_bare(url: str, count: int) -> Callable[[], None]:
-    client: Any = redis.Redis.from_url(url)
+    # As `pip install redis` gives it, without the parser in C that evdebug brings along.
+    pool = redis.ConnectionPool.from_url(url, parser_class=_RESP2Parser)
+    client: Any = redis.Redis(connection_pool=pool)
 
     def work() -> None:
         place, left = b"0-0", count

@@ -279,6 +279,6 @@ def test_the_quick_way_comes_to_what_the_careful_one_does(
     record = Record(body=body, channel="c", partition="0", offset="9", content_type=content_type,
                     **more)  # fmt: skip
     form = Form("t")
-    quick = records._quick(record, body, form)
+    quick = records.quick(record, form)
     assert quick is not None
     assert quick == records._careful(record, body, form)[0]

@@ -40,9 +40,14 @@ class Decoded(NamedTuple):
 def decode(batch: Batch, form: Form) -> Decoded:
     """Decode a batch.  raises  Unreachable where a schema registry cannot be asked now"""
     taken, envelopes, rejects, again = [], [], [], 0
+    usual = form.usual
     for record in batch.records:
         if record.again:
             again += 1
+            continue
+        if usual and (envelope := records.quick(record, form)) is not None:
+            taken.append(record)
+            envelopes.append(envelope)
             continue
         found = records.take(record, form)
         if found.envelope is not None:

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 import msgspec
-from paho.mqtt.client import MQTTMessage
 
 from apps.ingest import broker_url
 from apps.ingest.buses import BEGIN
@@ -27,6 +26,7 @@ from apps.ingest.connector import (
     Surroundings,
     TapError,
 )
+from apps.ingest.connectors.mqtt_message import Message
 from apps.ingest.connectors.mqtt_session import EXPIRES_S, Session
 from apps.ingest.unsettled import Unsettled
 
@@ -128,7 +128,7 @@ class Mqtt:
         if len(came) < limit:
             self._session.loop(0)
         records: list[Record] = []
-        taken: list[MQTTMessage] = []
+        taken: list[Message] = []
         size = 0
         while came and len(records) < limit and size < BYTES:
             message = came.popleft()
@@ -160,9 +160,8 @@ class Mqtt:
             session.close()
 
 
-def _record(message: MQTTMessage) -> Record:
-    properties = getattr(message, "properties", None)
-    said = vars(properties) if properties is not None else {}
+def _record(message: Message) -> Record:
+    said = message.said
     facts: dict[str, Any] = {"qos": message.qos}
     if message.retain:
         facts["retained"] = True
@@ -171,7 +170,7 @@ def _record(message: MQTTMessage) -> Record:
     if said.get("ResponseTopic"):
         facts["reply_to"] = said["ResponseTopic"]
     return Record(
-        body=bytes(message.payload), channel=message.topic, facts=facts,
+        body=message.payload, channel=message.topic, facts=facts,
         headers=tuple((n, v.encode()) for n, v in said.get("UserProperty", ())),
         content_type=said.get("ContentType", ""), time=None,
     )  # fmt: skip

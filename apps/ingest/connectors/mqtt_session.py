@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 import time
 from collections import deque
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -18,6 +18,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from apps.ingest import broker_url
 from apps.ingest.broker_url import BrokerUrl
 from apps.ingest.connector import Refused, Surroundings, Unreachable
+from apps.ingest.connectors.mqtt_message import Malformed, Message, message
+from apps.ingest.connectors.mqtt_socket import Buffered
 
 CONNECT_S = 10
 ANSWER_S = 10
@@ -37,7 +39,7 @@ class Session:
     ) -> None:
         """Connect and sign in.  raises  Unreachable, Refused"""
         self._shown, self._five = url.shown, version == "5"
-        self.came: deque[MQTTMessage] = deque()
+        self.came: deque[Message] = deque()
         self.present = False
         self._code: int | None = None
         self._answered: set[int] = set()
@@ -48,7 +50,7 @@ class Session:
         )  # fmt: skip
         client.addresses = around.reach(url.host, url.port)
         client.on_connect = self._connected
-        client.on_message = lambda _client, _data, message: self.came.append(message)
+        client.came = self.came.append
         client.on_subscribe = self._subscribed
         client.on_unsubscribe = lambda _c, _d, mid, *_: self._answered.add(mid)
         if url.user:
@@ -104,14 +106,28 @@ class Session:
             _, mid = self._client.unsubscribe(list(topics))
             self._until(lambda: mid in self._answered)
 
-    def acknowledge(self, messages: Sequence[MQTTMessage]) -> None:
+    def acknowledge(self, messages: Sequence[Message]) -> None:
         """Tell the broker that messages are stored, and return once it knows."""
-        for message in messages:
-            if message.qos:
-                self._client.ack(message.mid, message.qos)
+        with self._gathering():
+            for message in messages:
+                if message.qos:
+                    self._client.ack(message.mid, message.qos)
         _, mid = self._client.unsubscribe(NOWHERE)
         self._until(lambda: mid in self._answered, SETTLE_S)
         self._answered.clear()
+
+    @contextmanager
+    def _gathering(self) -> Iterator[None]:
+        """Send what is written in the block at once, where nothing stands between."""
+        wire = self._client.socket()
+        if not isinstance(wire, Buffered):  # TLS writes records of its own
+            yield
+            return
+        try:
+            with wire.gathering(SETTLE_S):
+                yield
+        except OSError as error:
+            raise Unreachable(f"The broker at {self._shown} takes nothing: {error}") from None
 
     def _until(self, done: Any, patience: float = ANSWER_S) -> None:
         until = time.monotonic() + patience
@@ -123,6 +139,9 @@ class Session:
     def loop(self, wait: float) -> None:
         """Read and write for `wait` seconds at most.  raises  Unreachable"""
         code = self._client.loop(wait)
+        wire = self._client.socket()
+        while not code and isinstance(wire, Buffered) and wire.pending():
+            code = self._client.loop_read()
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS and not self._code:
             said = getattr(code, "name", code)
             raise Unreachable(f"The broker at {self._shown} closed the connection ({said}).")
@@ -136,12 +155,23 @@ class Session:
 
 class _Client(Client):
     addresses: Sequence[str] = ()
+    came: Callable[[Message], None]
+
+    def _handle_publish(self) -> MQTTErrorCode:
+        """Take a message; paho makes its tables of properties anew for each, most of its time."""
+        packet = self._in_packet
+        try:
+            five = self._protocol == MQTTProtocolVersion.MQTTv5
+            self.came(message(packet["command"], bytes(packet["packet"]), five=five))
+        except Malformed:
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _create_socket_connection(self) -> socket.socket:
         error = OSError("it has no address")
         for address in self.addresses:
             try:
-                return socket.create_connection((address, self._port), timeout=CONNECT_S)
+                return Buffered(socket.create_connection((address, self._port), timeout=CONNECT_S))
             except OSError as failed:
                 error = failed
         raise error

@@ -36,7 +36,7 @@ from apps.ingest.unsettled import Unsettled
 
 PORTS = {"amqp": 5672, "amqps": 5671}
 BYTES = 8 * 1024 * 1024
-PREFETCH = 1000
+PREFETCH = 2000
 EXPIRES_S = 3600  # of our queue, once nobody reads it
 QUEUE_BYTES = 256 * 1024 * 1024  # what it may hold meanwhile; more pushes out the oldest
 QUEUE = "queue"  # tag of our consumer, and lane of the cursor: what our queue is bound to
@@ -195,6 +195,7 @@ class RabbitMQ:
         records: list[Record] = []
         deliveries: list[Delivery] = []
         size, until = 0, time.monotonic() + wait
+        limit = min(limit, PREFETCH // 2)  # the others come while these are stored
         while len(records) < limit and len(deliveries) < limit and size < BYTES:
             idle = not (records or deliveries or gaps)
             left = max(until - time.monotonic(), 0) if idle else 0

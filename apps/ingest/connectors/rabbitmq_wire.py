@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from struct import unpack_from
+from struct import Struct, unpack_from
 from typing import Any, NamedTuple
 
 import amqp
@@ -27,12 +27,17 @@ CONNECT_S = 10
 ANSWER_S = 30
 HEARTBEAT_S = 60
 CHUNK = 1 << 18
+FRAME_LEAST, FRAME_END = 8, 0xCE
 DELIVER = (60, 60)
 WITH_CONTENT = {(60, 50), (60, 60), (60, 71)}
 REFUSALS = (
     exceptions.AccessRefused, exceptions.NotAllowed, exceptions.NotFound,
     exceptions.PreconditionFailed, exceptions.ResourceLocked,
 )  # fmt: skip
+
+
+Frame = tuple[int, int, bytes]  # its kind, channel and content
+_head = Struct(">BHI").unpack_from
 
 
 class Given(NamedTuple):
@@ -68,7 +73,7 @@ class Wire:
     def _connect(self, url: BrokerUrl, address: str, around: Surroundings) -> None:
         host = f"[{address}]" if ":" in address else address
         tls = {"context": tls_context(), "server_hostname": url.host}
-        self._connection: Any = amqp.Connection(
+        self._connection: Any = _Connection(
             f"{host}:{url.port}", userid=url.user or "guest", password=url.password or "guest",
             virtual_host=self.vhost, connect_timeout=CONNECT_S, read_timeout=ANSWER_S,
             write_timeout=ANSWER_S, heartbeat=HEARTBEAT_S, frame_handler=self._frames,
@@ -77,25 +82,9 @@ class Wire:
         )  # fmt: skip
         with self._mended():
             self._connection.connect()
-            self._buffer_reads()
+            self._connection.read_ahead()
             self.channel = self._connection.channel()
             self.others = self._connection.channel()  # its acknowledgements are apart
-
-    def _buffer_reads(self) -> None:
-        transport = self._connection.transport
-        receive = transport._quick_recv
-        data, at = b"", 0
-
-        def buffered(count: int) -> bytes:
-            nonlocal data, at
-            if at >= len(data):
-                data, at = receive(CHUNK), 0
-            found = data[at : at + count]
-            at += len(found)
-            return found
-
-        self._holds: Callable[[], bool] = lambda: at < len(data)
-        transport._quick_recv = buffered
 
     def _frames(self, connection: Any, callback: Callable[..., None]) -> Callable[[Any], bool]:
         """Return what puts frames together: as the library does, but for deliveries."""
@@ -134,7 +123,7 @@ class Wire:
         until = time.monotonic() + wait
         while not self.given:
             left = until - time.monotonic()
-            if left <= 0 and not self._holds():
+            if left <= 0 and not self._connection.ahead.left:
                 left = 0.0005  # zero would ask for a frame that is half there
             try:
                 with self._mended():
@@ -143,7 +132,7 @@ class Wire:
                 if time.monotonic() >= until:
                     self._tick()
                     return None
-            if time.monotonic() >= until and not self.given and not self._holds():
+            if time.monotonic() >= until and not self.given and not self._connection.ahead.left:
                 return None
         return self.given.popleft()
 
@@ -211,6 +200,54 @@ class Wire:
             raise Unreachable(
                 f"RabbitMQ at {self.shown} cannot be talked to: {_said(error)}"
             ) from None
+
+
+class Ahead:
+    """Bytes read ahead, and the whole frames among them."""
+
+    def __init__(self, receive: Callable[[int], bytes]) -> None:
+        self._receive = receive
+        self._data, self._at = b"", 0
+
+    @property
+    def left(self) -> int:
+        """How many bytes were read and not taken."""
+        return len(self._data) - self._at
+
+    def take(self, count: int) -> bytes:
+        """Return at most `count` bytes, waiting for some where there are none."""
+        if self._at >= len(self._data):
+            self._data, self._at = self._receive(CHUNK), 0
+        found = self._data[self._at : self._at + count]
+        self._at += len(found)
+        return found
+
+    def frame(self) -> Frame | None:
+        """Take the next frame if all of it is here and it ends as frames do."""
+        if self.left < FRAME_LEAST:
+            return None
+        kind, channel, size = _head(self._data, self._at)
+        begin = self._at + 7
+        end = begin + size
+        if end >= len(self._data) or self._data[end] != FRAME_END:
+            return None
+        self._at = end + 1
+        return kind, channel, self._data[begin:end]
+
+
+class _Connection(amqp.Connection):  # type: ignore[misc]
+    """The library's, but a frame that is here already is taken as it is."""
+
+    def read_ahead(self) -> None:
+        """Begin to read as much at once as there is."""
+        self.ahead = Ahead(self.transport._quick_recv)
+        self.transport._quick_recv = self.ahead.take
+
+    def blocking_read(self, timeout: float | None = None) -> Any:
+        ahead = getattr(self, "ahead", None)
+        # What the library has of a frame it reads on itself.
+        frame = ahead.frame() if ahead and not self.transport._read_buffer else None
+        return self.on_inbound_frame(frame) if frame else super().blocking_read(timeout)
 
 
 class _Tolerant(Message):  # type: ignore[misc]
