@@ -27,7 +27,7 @@ from apps.ingest.connector import (
     Unreachable,
 )
 
-PATIENCE_S = 30
+PATIENCE_S = 90
 ODD = [b"", b"\x00\xff\xfe", b'{"a":1}', "ä🙂".encode(), b"x" * 100_000]
 
 
