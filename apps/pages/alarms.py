@@ -45,7 +45,8 @@ def alarm(finding: Finding) -> Alarm:
     name, told = visible(finding.subject), _figure(finding.code)
     low, high = told(finding.low), told(finding.high)
     unit = "/s" if low.endswith("/s") and high.endswith("/s") else ""
-    usually = f"{low.removesuffix(unit)}–{high}" if low != high else high
+    least = "0" if low == "0/s" else low.removesuffix(unit)
+    usually = high if low == high else f"{least}–{high}"
     text = f"{_measure(finding)} {told(finding.rate)} since {{}}; usually {usually}.".strip()
     return Alarm(finding, _title(finding, name), text[0].upper() + text[1:], _query(finding))
 

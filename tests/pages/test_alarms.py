@@ -45,3 +45,8 @@ def test_a_hostile_name_is_only_a_name() -> None:
     said = alarm(Finding(code="lag", subject='a" OR \u202e on b', rate=1, low=0, high=1))
     assert "\u202e" not in said.title
     assert [term.field.name for term in parse(said.query).terms] == ["kind", "source"]
+
+
+def test_what_hardly_ever_comes_usually_comes_from_nought() -> None:
+    said = alarm(Finding(code="rate", subject="Paid", rate=0.2, low=0.0, high=0.4 / 60))
+    assert said.text.replace("\u00a0", " ") == "0.20/s since {}; usually 0–0.4/min."
