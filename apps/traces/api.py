@@ -19,6 +19,7 @@ from apps.traces.problem import CODES
 from apps.traces.queries import lists
 from apps.traces.queries import traces as single
 from apps.traces.queries.audience import audience
+from apps.traces.queries.untold import untold
 
 router = Router(tags=["traces"])
 
@@ -129,18 +130,24 @@ def subscribers(
     system: str = SYSTEM,
     at: str = AT,
     name: str = _Query("", max_length=1024, description="Only this one."),
+    since: int = _Query(0, ge=0, lt=1 << 62, description="What was told after this position."),
     timeline: int | None = TIMELINE,
 ) -> Any:
     """Return who was told anything by a moment, most deliveries first, at most 200 of `count`.
 
     Attempts by outcome are of the whole log. `observed` (=1, ≥1, ≤1: how often an event is
-    handled), `retries`, `evidence` and `types` are of the newest deliveries of each.
+    handled), `retries`, `evidence` and `types` are of the newest deliveries of each. `nobody` are
+    types of events of whose newest nobody is known to be told.
     """
     line = _line(request)
-    found = audience(line, at=_moment(line, at), only=service(name))
+    moment = _moment(line, at)
+    found = audience(line, at=moment, since=since, only=service(name))
+    told = {kind for each in found.subscribers for kind in each.types}
+    nobody = [] if name else untold(line, at=moment, since=since, told=told)
     return _answer({
         "subscribers": [jsonable_subscriber(each) for each in found.subscribers],
         "count": found.total,
+        "nobody": [{"type": n.type, "events": n.events, "looked_at": n.seen} for n in nobody],
     })  # fmt: skip
 
 

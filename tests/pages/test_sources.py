@@ -255,3 +255,16 @@ def test_every_tap_says_what_it_can_promise(viewer: Client, shop: Log, tap: Tap)
              if (a.get("class") or "").startswith("g g-")]  # fmt: skip
     assert signs == [taps.connector(tap, taps.settings_of(tap)).guarantee().words]
     assert "exactly once" in text(viewer.get(f"{PAGE}?tap=logs"))
+
+
+def test_a_tap_there_is_can_be_looked_at_and_its_mapping_tried(
+    admin: Client, shop: Log, tap: Tap, tmp_path: Path
+) -> None:
+    (tmp_path / "a.ndjson").write_text('{"kind":"Paid"}\n')
+    fields = {"set.path": str(tmp_path), "set.map.type": "data.kind", "do": "check"}
+    for headers in ({}, {"HX-Request": "true"}):
+        page = admin.post(f"{PAGE}/tap/logs", fields, headers=headers)
+        assert page.status_code == 200
+        assert "Paid" in text(page)
+        tried = [a["hx-post"] for _, a in read(page).elements if a.get("id") == "map-type"]
+        assert tried == [f"{PAGE}/tap/logs"]

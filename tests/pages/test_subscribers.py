@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from typing import get_args
 
 import pytest
 from django.test import Client
 
+from apps.access.actor import CONSOLE
+from apps.access.commands.keys import create_key
 from apps.eventlog.outline import Outline
 from apps.ingest import observed
 from apps.ingest.connector import Delivery, Evidence
+from apps.pages.models import Bookmark
 from apps.pages.queries import subscribers as drawn
 from apps.traces import deliveries
 from tests.conftest import Log
@@ -124,3 +129,73 @@ def test_what_a_tap_goes_by_has_its_own_words(evidence: Evidence) -> None:
     (shown,) = deliveries.reported(1, [outline])
     assert shown.evidence == ("offset" if evidence == "passed" else evidence)
     assert shown.evidence in drawn.EVIDENCE
+
+
+def test_types_nobody_is_told_of(viewer: Client, trade: Log) -> None:
+    page = viewer.get(PAGE)
+    assert "no subscriber nobody" in text(page), "PaymentCaptured is not given to anybody"
+    assert text(page).count("nobody") == 1
+    assert any("q=type%3APaymentCaptured" in link for link in links(page))
+    (paid,) = trade.append(envelope(type="PaymentCaptured", id="last"))
+    trade.append(delivery("ledger", cause=paid))
+    assert "nobody" not in text(viewer.get(PAGE))
+
+
+def test_a_type_of_which_only_old_deliveries_are_looked_at_is_not_nobodys(
+    viewer: Client, shop: Log
+) -> None:
+    """Told of among the newest events of the type, though not among the newest deliveries."""
+    (rare,) = shop.append(envelope(type="Rare"))
+    shop.append(delivery("busy", cause=rare))
+    often = shop.append(*(envelope(type="Often", id=f"o{n}") for n in range(401)))
+    shop.append(*(delivery("busy", cause=p) for p in often))
+    assert "nobody" not in text(viewer.get(PAGE))
+
+
+def test_it_counts_since_a_moment(viewer: Client, trade: Log) -> None:
+    table = f"{TABLE}&who=payments"
+    assert "1 handled again: #1" in text(viewer.get(table))
+    words = text(viewer.get(f"{table}&since=15"))
+    assert "handled again" not in words
+    assert "47 handled" in words
+    # The orders come every ten seconds: 61 of the last ten minutes would be more than there are.
+    assert "50 handled" in text(viewer.get(f"{table}&since=10min"))
+    for odd in ("-1", "0", "soon", "9" * 30, "1" * 18, "<b>"):
+        page = viewer.get(f"{PAGE}?since={odd}")
+        assert "50" in text(viewer.get(f"{table}&since={odd}"))
+        assert not read(page).forbidden
+
+
+def test_bookmarks_are_moments_to_count_from(viewer: Client, trade: Log) -> None:
+    common = {"system_id": trade.line.system, "timeline_id": trade.line.timeline, "time": 1}
+    Bookmark.objects.create(position=15, name="deploy of v2 <b>", shared=True, **common)
+    page = viewer.get(f"{PAGE}?since=15&view=table")
+    assert "deploy of v2 <b>" in text(page)
+    assert not read(page).forbidden
+    assert "deploy" not in text(viewer.get(f"{PAGE}?at=10")), "it is after the playhead"
+
+
+def test_the_audit_is_a_table_for_spreadsheets(viewer: Client, trade: Log) -> None:
+    (odd,) = trade.append(envelope(type="=HYPERLINK(1)", id="odd"))
+    trade.append(delivery("@sum", "dead_lettered", cause=odd))
+    answer = viewer.get(f"{PAGE}/export")
+    assert answer["Content-Type"].startswith("text/csv")
+    assert f"shop-subscribers-{trade.line.head}.csv" in answer["Content-Disposition"]
+    rows = list(csv.DictReader(io.StringIO(answer.content.decode())))
+    by = {(row["subscriber"], row["type"]): row for row in rows}
+    told = by["payments", "OrderPlaced"]
+    assert told["observed"] == "at least once"
+    assert (told["handled"], told["failed"], told["handled_again"]) == ("50", "3", "1")
+    assert by["'@sum", "'=HYPERLINK(1)"]["given_up"] == str(odd)
+    assert by["", "PaymentCaptured"]["observed"] == "nobody, of the newest 50"
+    since = viewer.get(f"{PAGE}/export?since=15").content.decode()
+    assert "at least once" not in since
+
+
+def test_the_api_says_so_too(shop: Log, trade: Log) -> None:
+    key = create_key(trade.line.system, scopes=["read"], name="k", by=CONSOLE)
+    client = Client(headers={"Authorization": f"Bearer {key.secret}"})
+    found = client.get("/api/v1/shop/subscribers").json()
+    assert found["nobody"] == [{"type": "PaymentCaptured", "events": 50, "looked_at": 50}]
+    later = client.get("/api/v1/shop/subscribers?since=15&name=payments").json()
+    assert later["subscribers"][0]["attempts"]["handled"] == 47

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from apps.eventlog.places import Line
@@ -12,7 +12,8 @@ from apps.ingest.connector import BadSettings
 from apps.pages import words
 from apps.pages.queries.services import Cast
 from apps.pages.tiles import Tile
-from apps.traces.audience import AGAIN, EXACT, LOST, Cell, Subscriber
+from apps.traces.audience import AGAIN, EXACT, LOST, OUTCOMES, Cell, Subscriber
+from apps.traces.queries.untold import Untold
 
 TYPES = 24  # columns of the matrix
 LOOKS = {EXACT: "ok", AGAIN: "warn", LOST: "fail", "": "off"}
@@ -57,18 +58,23 @@ class Table(NamedTuple):
     rows: list[Row]
     types: list[tuple[str, Tile]]
     more: int  # types without a column
+    untold: dict[str, Untold]  # columns of those nobody is known to be told of
     tally: list[tuple[str, str, int]]  # sign, look and number of routes
 
 
-def table(line: Line, found: Iterable[Subscriber], known: Cast, *, now: int) -> Table:
+def table(
+    line: Line, found: Iterable[Subscriber], known: Cast, *, now: int, nobody: Iterable[Untold] = ()
+) -> Table:
     """Return subscribers as rows; `now` is the moment in the log's time."""
     subscribers = list(found)
     amount: Counter[str] = Counter()
     for one in subscribers:
         amount.update({name: cell.seen for name, cell in one.types.items() if name})
     first = known_order(known)
+    told = [name for name, _ in amount.most_common(TYPES)]
+    untold = {one.type: one for one in list(nobody)[: TYPES - len(told)]}
     types = sorted(
-        (name for name, _ in amount.most_common(TYPES)),
+        [*told, *untold],
         key=lambda name: (first.get(name, len(first)), name),
     )
     places = _taps(line)
@@ -78,7 +84,7 @@ def table(line: Line, found: Iterable[Subscriber], known: Cast, *, now: int) -> 
     )
     columns = [(name, known.of_type(name)) for name in types]
     signs = [(sign, LOOKS[sign], tally[sign]) for sign in (EXACT, AGAIN, LOST) if tally[sign]]
-    return Table(rows, columns, len(amount) - len(types), signs)
+    return Table(rows, columns, len(amount) - len(told), untold, signs)
 
 
 def known_order(known: Cast) -> dict[str, int]:
@@ -121,6 +127,35 @@ def _square(cell: Cell | None, name: str, now: int) -> Square | None:
         "" if rate is None else words.rate(rate * 1000, 1000 * words.SECOND),
         "" if took is None else words.duration(took),
     )  # fmt: skip
+
+
+HEAD = (
+    "subscriber", "type", "observed", "seen", "handled", "failed", "dead_lettered", "skipped",
+    "retries", "handled_again", "given_up", "p50_us", "p99_us", "lag", "evidence", "taps",
+)  # fmt: skip
+
+
+def audit(found: Iterable[Subscriber], nobody: Iterable[Untold]) -> Iterator[tuple[object, ...]]:
+    """Yield a row for each subscriber and type it was told of, and one for each type nobody was.
+
+    The figures are of the newest deliveries that were looked at, as on the page.
+    """
+    for one in found:
+        how = ", ".join(f"{name} {n}" for name, n in one.evidence.most_common())
+        taps = ", ".join(sorted(tap for tap in one.taps if tap))
+        for name, cell in sorted(one.types.items()) or [("", one.all)]:
+            yield (
+                one.name, name, SAID[cell.sign], cell.seen,
+                *(cell.outcomes[outcome] for outcome in OUTCOMES), cell.retries,
+                _places(cell.twice), _places(cell.dead), cell.took(0.5), cell.took(0.99),
+                one.lag, how, taps,
+            )  # fmt: skip
+    for none in nobody:
+        yield ("", none.type, f"nobody, of the newest {none.seen}", 0, *[None] * (len(HEAD) - 4))
+
+
+def _places(positions: Iterable[int]) -> str:
+    return " ".join(map(str, (p for p in positions if p > 0)))
 
 
 def evidence(one: Subscriber) -> list[tuple[str, int]]:

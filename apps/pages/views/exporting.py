@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import AsyncIterator, Callable
 
 from asgiref.sync import sync_to_async
@@ -21,12 +20,11 @@ from apps.ingest import encode
 from apps.pages import payload
 from apps.pages.queries import browser
 from apps.pages.queries.browser import Asked
+from apps.pages.sheets import inert
 from apps.pages.views.frame import Frame, of_system
 
 MOST = 200_000  # events; more is `manage.py export`'s
 PAGE = 500
-_FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 Writer = Callable[[list[Recorded]], bytes]
 
@@ -92,12 +90,7 @@ def _table(columns: list[str]) -> Writer:
             lines.writerow([*encode.COLUMNS, *(f"data.{path}" for path in columns)])
         for event in events:
             cells = (payload.value_at(event.data or b"", path) for path in columns)
-            lines.writerow([*encode.cells(event), *map(_inert, cells)])
+            lines.writerow([*encode.cells(event), *map(inert, cells)])
         return out.getvalue().encode("utf-8", "backslashreplace")
 
     return write
-
-
-def _inert(cell: str) -> str:
-    """Return a cell that a spreadsheet does not run as a formula; numbers stay numbers."""
-    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell

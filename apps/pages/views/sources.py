@@ -147,7 +147,10 @@ def _side(request: HttpRequest, frame: Frame) -> dict[str, Any]:
         if detail is None:
             raise NotVisible
         shown = {f"set.{n}": v for n, v in detail.settings.items()}
-        return {"detail": detail, "form": _fields(detail.source.tap.bus, shown)}
+        return {
+            "detail": detail,
+            "form": _fields(detail.source.tap.bus, shown, tap=detail.source.tap.name),
+        }
     if number := whole(request.GET.get("reject", "")):
         one = found.quarantined(frame.line, number)
         if one is None:
@@ -163,8 +166,8 @@ def _first() -> str:
     return found.available()[0].name
 
 
-def _fields(bus: str, given: Mapping[str, str]) -> dict[str, Any]:
-    """Return the fields of a bus with what was given for them."""
+def _fields(bus: str, given: Mapping[str, str], *, tap: str = "") -> dict[str, Any]:
+    """Return the fields of a bus with what was given for them; `tap` is the one to be changed."""
 
     def field(setting: Any) -> dict[str, Any]:
         value = given.get(f"set.{setting.name}", setting.default)
@@ -172,7 +175,7 @@ def _fields(bus: str, given: Mapping[str, str]) -> dict[str, Any]:
 
     made = buses.connector_class(bus)
     return {
-        "bus": bus, "title": made.title, "name": given.get("name", ""),
+        "bus": bus, "title": made.title, "tap": tap, "name": given.get("name", ""),
         "fields": [field(s) for s in made.settings],
         "common": [field(s) for s in shaping.COMMON if s.name != "redact"],
         "redact": given.get("set.redact", ""),
@@ -227,7 +230,7 @@ def _checked(
         cache.set(key, held, KEPT_S)
     context = {
         "frame": frame, "params": frame.params, "checked": held, "sample": token,
-        "form": _fields(bus, given), "detail": tap, "may": True,
+        "form": _fields(bus, given, tap=tap.name if tap else ""), "may": True,
     }  # fmt: skip
     if promise := found.promised(frame.line.system, name or "new", bus, settings):
         sign, look = found.signed(promise)
@@ -271,7 +274,10 @@ def _refused(
     side: dict[str, Any] = {"problem": words}
     if tap and (detail := found.detail(frame.line, tap)):
         shown = {f"set.{n}": v for n, v in detail.settings.items()} | dict(given or {})
-        side |= {"detail": detail, "form": _fields(detail.source.tap.bus, shown)}
+        side |= {
+            "detail": detail,
+            "form": _fields(detail.source.tap.bus, shown, tap=detail.source.tap.name),
+        }
     elif bus:
         side |= {"form": _fields(bus, given or {}), "adding": True}
     return _page(request, frame, side, status=422)

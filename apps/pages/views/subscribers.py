@@ -8,13 +8,16 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from apps.pages import sheets
 from apps.pages.nav import page
 from apps.pages.queries import subscribers as drawn
 from apps.pages.queries.dock import dock
 from apps.pages.queries.services import cast
+from apps.pages.queries.since import Since, choices, chosen
 from apps.pages.tiles import plain
 from apps.pages.views.frame import Frame, is_part, of_system
-from apps.traces.queries.audience import audience
+from apps.traces.queries.audience import Audience, audience
+from apps.traces.queries.untold import Untold, untold
 
 PAGE = page("pages:subscribers")
 VIEWS = (("matrix", "Matrix"), ("table", "Table"))
@@ -34,30 +37,59 @@ def subscribers(request: HttpRequest, frame: Frame) -> HttpResponse:
     return render(request, "pages/subscribers.html", context)
 
 
+@require_GET
+@of_system
+def export(request: HttpRequest, frame: Frame) -> HttpResponse:
+    """Send the audit as a table: each subscriber and type, with what was observed."""
+    at = frame.at.position
+    since = chosen(frame.line, request.GET.get("since", ""), _offered(frame), at=at)
+    every = audience(frame.line, at=at, since=since.position)
+    rows = drawn.audit(every.subscribers, _nobody(frame, every, since))
+    response = HttpResponse(sheets.table(drawn.HEAD, rows), "text/csv; charset=utf-8")
+    name = f"{frame.slug}-subscribers-{at}.csv"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def _offered(frame: Frame) -> list[Since]:
+    at = frame.at
+    return choices(frame.line, at=at.position, now=at.time or 0, user_id=frame.user_id)
+
+
+def _nobody(frame: Frame, every: Audience, since: Since) -> list[Untold]:
+    told = {name for one in every.subscribers for name in one.types}
+    return untold(frame.line, at=frame.at.position, told=told, since=since.position)
+
+
 def _found(request: HttpRequest, frame: Frame) -> dict[str, Any]:
     view = request.GET.get("view", "")
     view = view if view in dict(VIEWS) else "matrix"
     only, who = request.GET.get("only") == "problems", request.GET.get("who", "")[:NAME_MAX]
     at, known = frame.at.position, cast(frame.line.system)
-    every = audience(frame.line, at=at)
-    now = frame.at.time or 0
+    offered, now = _offered(frame), frame.at.time or 0
+    since = chosen(frame.line, request.GET.get("since", "")[:20], offered, at=at)
+    every = audience(frame.line, at=at, since=since.position)
     shown = [one for one in every.subscribers if one.has_problem or not only]
-    table = drawn.table(frame.line, shown, known, now=now)
+    nobody = _nobody(frame, every, since) if every.subscribers else []
+    table = drawn.table(frame.line, shown, known, now=now, nobody=nobody)
     here = {name: [value] for name, value in (("view", request.GET.get("view", "")[:20]),
                                               ("only", "problems" if only else ""),
+                                              ("since", since.word),
                                               ("who", who)) if value}  # fmt: skip
     context = {
         "frame": frame, "params": frame.params | here, "page": PAGE, "title": "Subscribers",
         "view": view, "views": VIEWS, "only": only, "table": table, "count": every.total,
-        "all": len(every.subscribers), "who": who,
+        "all": len(every.subscribers), "who": who, "since": since,
+        "offered": offered if since in offered else [since, *offered],
     }  # fmt: skip
     if who:
-        context |= _closer(frame, who, known, now)
+        context |= _closer(frame, who, known, now, since.position)
     return context
 
 
-def _closer(frame: Frame, who: str, known: Any, now: int) -> dict[str, Any]:
-    found = audience(frame.line, at=frame.at.position, only=plain(who)).subscribers
+def _closer(frame: Frame, who: str, known: Any, now: int, since: int) -> dict[str, Any]:
+    at = frame.at.position
+    found = audience(frame.line, at=at, since=since, only=plain(who)).subscribers
     if not found:
         return {"nobody": True}
     table = drawn.table(frame.line, found, known, now=now)
