@@ -23,6 +23,7 @@ from ninja.utils import check_csrf
 
 from apps.access.errors import AccessError
 from apps.access.queries import callers
+from apps.audits.api import router as flows
 from apps.eventlog import shapes
 from apps.eventlog.api import router
 from apps.eventlog.errors import (
@@ -118,6 +119,7 @@ api.add_router("", traces)
 api.add_router("", states)
 api.add_router("", sandboxes)
 api.add_router("", taps)
+api.add_router("", flows)
 
 
 def problem(status: int, code: str, detail: str, **more: Any) -> HttpResponse:

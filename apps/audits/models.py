@@ -58,3 +58,22 @@ class Ruled(models.Model):
 
     def __str__(self) -> str:
         return f"{self.timeline}: {self.subject} to #{self.position}"
+
+
+class Flow(models.Model):
+    """A rule on the flow of a system's events: once begun, it must end within a time."""
+
+    system = models.BigIntegerField()
+    begins = models.CharField(max_length=1024, help_text="Type of the event that begins it.")
+    ends = models.JSONField(help_text="Types, one of which ends it.")
+    within = models.BigIntegerField(help_text="µs")
+    by = models.CharField(max_length=16, help_text="What belongs together: correlation or stream.")
+    digest = models.CharField(max_length=64, help_text="Of what begins, what ends, and by what.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["system", "digest"], name="audits_flow_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.begins} → {' or '.join(self.ends)}"[:200]

@@ -69,6 +69,7 @@ urlpatterns = [
     path("<slug:system>/sources/quarantine", sources.quarantine, name="quarantine"),
     path("<slug:system>/sources/quarantine/<int:number>", sources.reject, name="reject"),
     path("<slug:system>/sources/tap/<slug:name>", sources.source, name="source"),
+    path("<slug:system>/subscribers/flows", subscribers.rule, name="flows"),
     path("<slug:system>/subscribers/export", subscribers.export, name="subscribers_export"),
     path("<slug:system>/subscribers", subscribers.subscribers, name="subscribers"),
     path("<slug:system>/sandboxes", sandboxes.sandboxes, name="sandboxes"),

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from django.test import Client
 
 from apps.access.actor import CONSOLE
 from apps.access.commands.keys import create_key
+from apps.audits import stuck
+from apps.audits.commands import flow
+from apps.audits.models import Flow
+from apps.eventlog.commands.systems import create_system
 from apps.eventlog.outline import Outline
 from apps.ingest import observed
 from apps.ingest.connector import Delivery, Evidence
@@ -19,6 +23,7 @@ from apps.pages.queries import subscribers as drawn
 from apps.traces import deliveries
 from tests.conftest import Log
 from tests.factories import NOON, delivery, envelope
+from tests.pages.conftest import client_of
 from tests.pages.reading import links, read, text
 
 PAGE = "/shop/subscribers"
@@ -199,3 +204,72 @@ def test_the_api_says_so_too(shop: Log, trade: Log) -> None:
     assert found["nobody"] == [{"type": "PaymentCaptured", "events": 50, "looked_at": 50}]
     later = client.get("/api/v1/shop/subscribers?since=15&name=payments").json()
     assert later["subscribers"][0]["attempts"]["handled"] == 47
+
+
+def test_stuck_flows_are_listed_as_of_the_playhead(person: Any, trade: Log) -> None:
+    client = client_of(person("dora", trade, "debugger"))
+    assert "No rule yet" in text(client.get(PAGE))
+    added = {"begins": "PaymentCaptured", "ends": "OrderShipped\n\nOrderCancelled",
+             "within": "30 s", "by": "correlation"}  # fmt: skip
+    assert client.post(f"{PAGE}/flows", added).status_code == 302
+    words = text(client.get(PAGE))
+    assert "PaymentCaptured → OrderShipped or OrderCancelled within 30" in words
+    assert "nobody is known to be told of it" in words
+    assert "c-46" in words, "the fourth but last began more than 30 s before the end"
+    assert "c-47" not in words
+    assert "c-46" not in text(client.get(f"{PAGE}?at=100"))
+    assert "Whatever began ended in time" in text(client.get(f"{PAGE}?at=5"))
+    number = Flow.objects.get().pk
+    client.post(f"{PAGE}/flows", {"remove": number})
+    assert not Flow.objects.exists()
+
+
+def test_a_flow_says_who_has_it(viewer: Client, trade: Log) -> None:
+    flow.add(trade.line, stuck.rule("OrderPlaced", ["Never"], "1 s"), by=CONSOLE)
+    (last,) = trade.append(envelope(type="OrderPlaced", correlation="c-x", time=NOON), now=NOON)
+    trade.append(delivery("payments", "failed", cause=last, data={"attempt": 1}))
+    trade.append(delivery("payments", "failed", cause=last, data={"attempt": 2}))
+    trade.append(delivery("email", "received", cause=last))
+    trade.append(envelope(type="Later", id="later", time=NOON + 10**10), now=NOON + 10**10)
+    words = text(viewer.get(PAGE))
+    assert "payments failed 2 times; email received it, no reaction" in words
+    assert "Add a rule" not in words, "a viewer makes none"
+
+
+def test_a_bad_rule_is_told_and_stays_as_typed(person: Any, trade: Log) -> None:
+    client = client_of(person("dora", trade, "debugger"))
+    nasty = "<img src=x>"
+    bad = {"begins": nasty, "ends": nasty, "within": "soon", "by": "stream"}
+    page = client.post(f"{PAGE}/flows", bad)
+    assert page.status_code == 422
+    assert "cannot end it" in text(page)
+    assert not read(page).forbidden
+    typed = [a.get("value") for _, a in read(page).elements if a.get("name") == "begins"]
+    assert typed == [nasty]
+    client.post(f"{PAGE}/flows", {"begins": nasty, "ends": "B", "within": "1 h", "by": "stream"})
+    assert nasty in text(client.get(PAGE))
+    assert not [t for t, _ in read(client.get(PAGE)).elements if t == "img"]
+
+
+def test_only_a_debugger_of_the_system_makes_rules(viewer: Client, person: Any, trade: Log) -> None:
+    rule = {"begins": "A", "ends": "B", "within": "1 s", "by": "stream"}
+    assert viewer.post(f"{PAGE}/flows", rule).status_code == 403
+    made = flow.add(trade.line, stuck.rule("A", ["B"], "1 s"), by=CONSOLE)
+    other = Log(create_system("other"))
+    stranger = client_of(person("otto", other, "admin"))
+    assert stranger.post(f"{PAGE}/flows", rule).status_code == 404
+    assert stranger.post("/other/subscribers/flows", {"remove": made.pk}).status_code == 404
+    assert Flow.objects.get() == made
+
+
+def test_the_api_tells_of_stuck_flows(trade: Log) -> None:
+    key = create_key(trade.line.system, scopes=["read"], name="k", by=CONSOLE)
+    client = Client(headers={"Authorization": f"Bearer {key.secret}"})
+    flow.add(trade.line, stuck.rule("PaymentCaptured", ["OrderShipped"], "30 s"), by=CONSOLE)
+    (found,) = client.get("/api/v1/shop/flows").json()["flows"]
+    assert (found["begins"], found["within"], found["stuck"]) == ("PaymentCaptured", "30 s", 47)
+    assert found["flows"][0]["name"] == "c-46"
+    assert found["flows"][0]["last"]["type"] == "PaymentCaptured"
+    (before,) = client.get("/api/v1/shop/flows?at=10").json()["flows"]
+    assert (before["stuck"], before["flows"]) == (0, [])
+    assert client.get("/api/v1/shop/flows?at=soon").status_code == 422

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
 
-from apps.pages import sheets
+from apps.access.errors import NotAllowed
+from apps.audits import stuck
+from apps.audits.commands import flow
+from apps.audits.queries import flows as rules_of
+from apps.pages import links, sheets
 from apps.pages.nav import page
+from apps.pages.queries import flows
 from apps.pages.queries import subscribers as drawn
 from apps.pages.queries.dock import dock
 from apps.pages.queries.services import cast
 from apps.pages.queries.since import Since, choices, chosen
 from apps.pages.tiles import plain
-from apps.pages.views.frame import Frame, is_part, of_system
+from apps.pages.views.frame import Frame, is_part, of_system, whole
 from apps.traces.queries.audience import Audience, audience
 from apps.traces.queries.untold import Untold, untold
 
@@ -23,6 +30,8 @@ PAGE = page("pages:subscribers")
 VIEWS = (("matrix", "Matrix"), ("table", "Table"))
 NAME_MAX = 1024
 ERRORS = 5  # different ones shown
+KINDS = 200  # types that are offered
+LONGEST = 30_000  # characters of a field
 
 
 @require_GET
@@ -82,9 +91,53 @@ def _found(request: HttpRequest, frame: Frame) -> dict[str, Any]:
         "all": len(every.subscribers), "who": who, "since": since,
         "offered": offered if since in offered else [since, *offered],
     }  # fmt: skip
+    context |= _flows(request, frame, known, since)
     if who:
         context |= _closer(frame, who, known, now, since.position)
     return context
+
+
+def _flows(request: HttpRequest, frame: Frame, known: Any, since: Since) -> dict[str, Any]:
+    """Return the rules of flows, and what breaks the chosen one: the first that is broken."""
+    span = {"at": frame.at.position, "now": frame.at.time or 0, "since": since.position}
+    rules = flows.watched(frame.line, **span)
+    number = whole(request.GET.get("flow", ""))
+    picked = next((r for r in rules if r.flow.pk == number), None)
+    picked = picked or next((r for r in rules if r.broken), rules[0] if rules else None)
+    found = flows.waiting(frame.line, picked.flow, known, **span) if picked else []
+    return {
+        "rules": rules, "picked": picked, "stuck": found, "may_rule": frame.may("debugger"),
+        "looked_at": rules_of.LOOKED_AT, "kinds_known": list(known.publishers)[:KINDS],
+    }  # fmt: skip
+
+
+@require_POST
+@of_system
+def rule(request: HttpRequest, frame: Frame) -> HttpResponse:
+    """Add a rule of flows, or remove one."""
+    if not frame.may("debugger"):
+        raise NotAllowed(needed="debugger", role=frame.role)
+    given = {n: request.POST.get(n, "")[:LONGEST] for n in ("begins", "ends", "within", "by")}
+    if number := whole(request.POST.get("remove", "")):
+        flow.remove(frame.line, number, by=frame.actor)
+        return _back(request, frame, "The rule is removed.")
+    try:
+        wanted = stuck.rule(
+            given["begins"], given["ends"].splitlines(), given["within"], given["by"]
+        )
+        made = flow.add(frame.line, wanted, by=frame.actor)
+    except stuck.BadFlow as error:
+        context = _found(request, frame) | {"problem": str(error), "given": given}
+        if frame.draw and frame.line.head:
+            context["dock"] = dock(frame.line, frame.at, zoom=frame.window, user_id=frame.user_id)
+        return render(request, "pages/subscribers.html", context, status=422)
+    return _back(request, frame, "The rule is added.", flow=made.pk)
+
+
+def _back(request: HttpRequest, frame: Frame, said: str, **params: Any) -> HttpResponse:
+    messages.success(request, said)
+    address = reverse("pages:subscribers", args=[frame.slug])
+    return HttpResponseRedirect(address + links.query(frame.params, **params) + "#stuck")
 
 
 def _closer(frame: Frame, who: str, known: Any, now: int, since: int) -> dict[str, Any]:

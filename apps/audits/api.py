@@ -1,0 +1,66 @@
+"""Rules of flows and what breaks them, in the JSON API."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import msgspec
+from django.http import HttpRequest, HttpResponse
+from ninja import Path, Query, Router
+
+from apps.audits.queries import flows
+from apps.audits.stuck import written
+from apps.eventlog.envelope import isoformat
+from apps.eventlog.errors import QueryError
+from apps.eventlog.places import Line
+from apps.eventlog.queries import log
+
+router = Router(tags=["flows"])
+
+_Path: Any = Path
+_Query: Any = Query
+SYSTEM = _Path(..., description="The system's name, as in addresses.")
+TIMELINE = _Query(None, description="A sandbox's timeline; without it the system's own.")
+AT = _Query("", description="As of this position or RFC 3339 time; without it the head.")
+SINCE = _Query(0, ge=0, lt=1 << 62, description="Only what began after this position.")
+
+
+@router.get("/{slug:system}/flows")
+def stuck_flows(
+    request: HttpRequest,
+    system: str = SYSTEM,
+    at: str = AT,
+    since: int = SINCE,
+    timeline: int | None = TIMELINE,
+) -> Any:
+    """Return each rule of flows with what broke it as of a moment: at most 50, the newest.
+
+    `stuck` counts those among the newest `looked_at` beginnings whose time was over.
+    """
+    line = cast(Line, request.auth)  # type: ignore[attr-defined]
+    moment = _moment(line, at)
+    span = {"at": moment, "now": log.time_at(line, moment) or 0, "since": since}
+    found = [_jsonable(line, flow, span) for flow in flows.flows(line)]
+    body = msgspec.json.encode({"flows": found, "at": moment})
+    return HttpResponse(body, "application/json", headers={"Cache-Control": "private, no-store"})
+
+
+def _jsonable(line: Line, flow: Any, span: dict[str, int]) -> dict[str, Any]:
+    seen = flows.watched(line, flow, **span)
+    return {
+        "id": flow.pk, "begins": flow.begins, "ends": flow.ends, "within": written(flow.within),
+        "by": flow.by, "stuck": seen.stuck, "looked_at": seen.looked_at,
+        "flows": [
+            {"name": s.name, "position": s.begun.position, "time": isoformat(s.begun.log_time),
+             "last": {"position": s.last, "type": s.last_type}}
+            for s in flows.stuck(line, flow, **span)
+        ],
+    }  # fmt: skip
+
+
+def _moment(line: Line, at: str) -> int:
+    try:
+        return log.moment(line, at)
+    except QueryError as error:
+        error.parameter = "at"
+        raise
