@@ -29,7 +29,7 @@ from apps.ingest.records import Form
 
 logger = logging.getLogger(__name__)
 
-RECORDS = 5000  # in one commit
+RECORDS = 2500  # in one commit
 WAIT_S = 0.5
 PAUSE_S = 30  # the longest
 BEAT_S = 2
