@@ -75,7 +75,9 @@ class Kafka(Broker):
         }
         text = "".join(f"{name}={value}\n" for name, value in lines.items())
         (self.folder / "server.properties").write_text(text)
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # Half of all ids: one that began with "-" would be taken for an option.
+        chosen = uuid.UUID(int=uuid.uuid4().int >> 1).bytes
+        cluster = urlsafe_b64encode(chosen).decode().rstrip("=")
         subprocess.run(
             [*self._java("kafka.tools.StorageTool"), "format", "--cluster-id", cluster,
              "--config", "server.properties"],
