@@ -13,7 +13,7 @@ from apps.ingest import observed
 from apps.ingest.connector import Delivery, Progress, Record
 from apps.ingest.models import Span, Unplaced
 
-REMEMBERED = 200_000  # offsets in memory
+REMEMBERED = 100_000  # offsets in memory
 SPANS = 50_000  # kept per tap
 PRUNE_EVERY = 500  # commits
 WAITING = 50_000  # deliveries whose record has not come
