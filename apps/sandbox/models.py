@@ -74,6 +74,7 @@ class Run(models.Model):
     repeats = models.IntegerField(
         default=0, help_text="Events a copy outside may have been sent twice, at most."
     )
+    reached = models.IntegerField(default=0, help_text="How often `stop_when` stopped it.")
     error = models.TextField(blank=True)
     wanted = models.JSONField(null=True, help_text="The call nothing answers.")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -26,6 +26,7 @@ class Facts(msgspec.Struct, frozen=True):
     telling       the type of the missing event most others missed for, "" for none
     states        [stream, changes] of the entities that differ
     edited        whether anything was to differ
+    by            what made it differ, where something did
     """
 
     same: int
@@ -38,6 +39,7 @@ class Facts(msgspec.Struct, frozen=True):
     telling: str
     states: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]
     edited: bool
+    by: str = "the edits"
 
     @property
     def different(self) -> int:
@@ -116,26 +118,25 @@ def sentence(facts: Facts) -> tuple[str, str]:
             f"{text} Nothing was edited, so the code depends on something that is not recorded."
         )
     if facts.unexpected:
-        return f"{_grouped(facts.unexpected)} differences were not expected.", (
-            f"{text} They descend from no edit."
+        was = (
+            "1 difference was"
+            if facts.unexpected == 1
+            else f"{_grouped(facts.unexpected)} differences were"
         )
+        return f"{was} not expected.", (f"{text} They do not descend from {facts.by}.")
     healed = [f for f in figures(facts) if f.tone == "ok" and f.after]
     broke = [f for f in figures(facts) if f.tone == "bad" and f.after]
     head = (
         f"{healed[0].name} does not fall below zero."
         if healed
-        else (
-            f"{broke[0].name} falls below zero."
-            if broke
-            else f"{_grouped(facts.different)} differences."
-        )
+        else (f"{broke[0].name} falls below zero." if broke else _differences(facts.different))
     )
     all_ = (
         "The one difference descends"
         if facts.different == 1
-        else (f"All {_grouped(facts.different)} differences descend")
+        else f"All {_grouped(facts.different)} differences descend"
     )
-    return head, f"{text} {all_} from the edits."
+    return head, f"{text} {all_} from {facts.by}."
 
 
 def _differences(n: int) -> str:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import re
-import uuid
 import zipfile
 from collections.abc import Iterator
-from itertools import groupby
-from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.shopping import CODE, LONG, forked, story, verdict, what_if_not
 from tests.browser.test_every_page import looked_at
 from tests.conftest import Servers
 from tests.running import Evdebug
-from tests.sandbox.history import story_lines
 
-LONG = 60_000  # ms a run may take on a busy machine
 BEGINS = "    order = event.data\n"
 FIX = """    if ctx.state(event.data["order"]).get("status", "placed") != "placed":
         ctx.skip("this order is paid")
@@ -30,42 +26,18 @@ def server() -> Iterator[Evdebug]:
     """A running evdebug that knows the shop's services."""
     servers = Servers()
     try:
-        yield servers(EVDEBUG_CODE="examples.shop.services")
+        yield servers(EVDEBUG_CODE=CODE)
     finally:
         servers.close()
 
 
 @pytest.fixture(scope="module")
 def system(server: Evdebug) -> str:
-    made = server.system(f"shop-{uuid.uuid4().hex[:6]}")
-    for door, some in groupby(story_lines(), key=lambda each: each[0]):
-        body = "\n".join(line for _, line in some).encode()
-        headers = {
-            "Authorization": f"Bearer {made.ingest_key}", "Content-Type": "application/x-ndjson",
-        }  # fmt: skip
-        with urlopen(Request(f"{server.url}/v1/{door}", data=body, headers=headers)) as answer:
-            assert answer.status == 200
-    return made.slug
-
-
-def placed(page: Page, system: str) -> None:
-    """Open the planted order's OrderPlaced."""
-    page.goto(f"/{system}/events?q=stream:order-1042+type:OrderPlaced")
-    text = page.locator("tbody .pos").first.inner_text()
-    page.goto(f"/{system}/events?event={re.sub('[^0-9]', '', text)}")
-
-
-def verdict(page: Page, *words: str) -> None:
-    """Wait for the end of a run, and for its figures."""
-    expect(page.locator(".run-p .note")).to_contain_text("Finished", timeout=LONG)
-    for each in words:
-        expect(page.locator(".verdict")).to_contain_text(each)
+    return story(server)
 
 
 def test_what_if_not(page: Page, system: str) -> None:
-    placed(page, system)
-    second = page.locator("#drawer .dv").filter(has_text="attempt 2")
-    second.get_by_role("button", name="What if not?").click()
+    what_if_not(page, system)
     verdict(page, "stock-SKU7.available", "−1", "1 gone", "All 5 differences descend")
 
     expect(page.locator("html")).to_have_attribute("data-mode", "fork")
@@ -87,8 +59,7 @@ def test_what_if_not(page: Page, system: str) -> None:
 
 @pytest.mark.slow
 def test_the_bug_mended_by_hand(page: Page, system: str) -> None:
-    placed(page, system)
-    page.get_by_role("button", name="Sandbox from here").click()
+    forked(page, system)
     page.get_by_label("payments handlers").select_option("changed here")
     source = page.get_by_label("Handlers of payments")
     expect(source).to_have_value(re.compile("def authorize"))
@@ -104,9 +75,7 @@ def test_the_bug_mended_by_hand(page: Page, system: str) -> None:
 
 @pytest.mark.slow
 def test_a_switch_turns_an_edit_off(page: Page, system: str) -> None:
-    placed(page, system)
-    second = page.locator("#drawer .dv").filter(has_text="attempt 2")
-    second.get_by_role("button", name="What if not?").click()
+    what_if_not(page, system)
     verdict(page, "1 gone")
     page.locator(".eds .sw").click()
     expect(page.locator(".sb-recipe")).to_contain_text("0 of 1 on")
@@ -118,8 +87,7 @@ def test_a_switch_turns_an_edit_off(page: Page, system: str) -> None:
 
 
 def test_every_delivery_twice_names_payments(page: Page, system: str) -> None:
-    placed(page, system)
-    page.get_by_role("button", name="Sandbox from here").click()
+    forked(page, system)
     page.get_by_role("button", name="Every delivery twice").click()
     expect(page.locator(".run-p .note")).to_contain_text("Finished", timeout=LONG)
     named = page.locator(".twins tr").filter(has=page.locator(".fail"))
@@ -132,8 +100,7 @@ def test_an_edit_that_cannot_be_meant_is_refused_in_words(
     page: Page, system: str, expected_errors: list[str]
 ) -> None:
     expected_errors.append("422")
-    placed(page, system)
-    page.get_by_role("button", name="Sandbox from here").click()
+    forked(page, system)
     page.get_by_role("link", name="Delay").click()
     page.get_by_label("Event or delivery at").fill("1")
     page.get_by_role("button", name="Add this edit").click()
@@ -142,9 +109,7 @@ def test_an_edit_that_cannot_be_meant_is_refused_in_words(
 
 @pytest.mark.slow
 def test_what_fails_is_shrunk_and_taken_along(page: Page, system: str) -> None:
-    placed(page, system)
-    second = page.locator("#drawer .dv").filter(has_text="attempt 2")
-    second.get_by_role("button", name="What if not?").click()
+    what_if_not(page, system)
     verdict(page, "1 gone")
     page.get_by_role("button", name="Shrink").click()
     verdict(page, "inputs", "enough", "with 1 of 1 edits")
@@ -161,8 +126,7 @@ def test_what_fails_is_shrunk_and_taken_along(page: Page, system: str) -> None:
 
 @pytest.mark.slow
 def test_a_copy_outside_is_handed_nothing_before_a_dry_run(page: Page, system: str) -> None:
-    placed(page, system)
-    page.get_by_role("button", name="Sandbox from here").click()
+    forked(page, system)
     page.get_by_text("Hand events to a copy outside").click()
     page.get_by_label("Service", exact=True).last.fill("payments")
     page.get_by_label("Address, or tap").fill("http://127.0.0.1:9/events")

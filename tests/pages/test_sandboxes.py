@@ -43,7 +43,7 @@ def test_the_story_of_one_event(trade: Log, debugger: Client) -> None:
     assert run.status == "finished"
     assert 'data-mode="fork"' in text
     assert "Without &lt;b&gt;it&lt;/b&gt;" in text
-    assert "missing 1" in text
+    assert "missing</span> 1" in text
     assert "did not happen" in text
     assert "1 of 1 on" in text
 

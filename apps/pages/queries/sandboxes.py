@@ -1,8 +1,8 @@
-"""What the page of a sandbox shows: its edits in words, the lanes, the states, the calls."""
+"""What the page of a sandbox shows of a run: the lanes, and the states at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from apps.eventlog.envelope import Recorded, Undecodable
@@ -13,14 +13,11 @@ from apps.eventlog.terms import written
 from apps.pages.blamed import gist
 from apps.pages.queries.services import Cast, cast
 from apps.pages.tiles import Tile
-from apps.pages.tiles import shown as service_name
-from apps.pages.words import place, plural, visible
+from apps.pages.words import plural, visible
 from apps.projections.answers import encoded
 from apps.sandbox.commands.settle import links_of
-from apps.sandbox.edits import Edit
 from apps.sandbox.queries.comparison import changed, kept_states, pairs_of
 from apps.sandbox.queries.forks import Run
-from apps.sandbox.recording import report
 
 LANES = 300  # rows of lanes
 TRACE = 200  # events of the trace at hand
@@ -29,59 +26,6 @@ ENTITIES = 40
 LONG = 60
 CUT = 20  # entries left out that are worth a line
 SIGNS = {"same": "=", "changed": "≠", "missing": "−", "new": "+"}
-ICONS = {"skip": "x", "change": "edit", "insert": "plus", "move": "compare", "repeat": "dup",
-         "delay": "clock"}  # fmt: skip
-
-
-class EditShown(NamedTuple):
-    """One edit in words. `number` is its place in the recipe."""
-
-    number: int
-    on: bool
-    icon: str
-    verb: str
-    words: str
-    where: str
-
-
-def edits_shown(line: Line, edits: Iterable[Edit]) -> list[EditShown]:
-    """Return the edits of a recipe in words, with what they speak of."""
-    edits = list(edits)
-    found = {e.position: e for e in log.events_at(line, {e.position for e in edits if e.position})}
-    causes = {e.cause for e in found.values() if e.kind == "delivery" and e.cause}
-    found |= {e.position: e for e in log.events_at(line, causes)}
-    return [
-        EditShown(n, e.on, ICONS[e.op], *_words(e, found.get(e.position), found))
-        for n, e in enumerate(edits)
-    ]
-
-
-def _words(edit: Edit, entry: Recorded | None, found: dict[int, Recorded]) -> tuple[str, str, str]:
-    what, where = _named(entry, found)
-    if edit.op == "insert":
-        name = visible(str(edit.event.get("type", ""))[:80])
-        return "Insert", name, f"after {place(edit.after)}"
-    verbs = {"skip": "Skip", "change": "Edit", "move": "Move", "repeat": "Repeat", "delay": "Delay"}
-    more = {
-        "change": "payload of ", "move": "", "skip": "", "repeat": "", "delay": "",
-    }[edit.op]  # fmt: skip
-    after = f", to after {place(edit.after)}" if edit.op == "move" else ""
-    by = f" by {edit.ms} ms" if edit.op == "delay" else ""
-    return verbs[edit.op], f"{more}{what}{by}", f"{where}{after}"
-
-
-def _named(entry: Recorded | None, found: dict[int, Recorded]) -> tuple[str, str]:
-    if entry is None:
-        return "an event", ""
-    if entry.kind != "delivery":
-        return visible(entry.type[:80]), place(entry.position)
-    event = found.get(entry.cause or 0)
-    name = visible(event.type[:80]) if event else "an event"
-    where = place(event.position) if event else place(entry.position)
-    return (
-        f"delivery {report(entry).attempt} of {name}",
-        f"{where} → {service_name(entry.source)}",
-    )
 
 
 class Side(NamedTuple):
@@ -124,18 +68,15 @@ def lanes(run: Run, original: Line, line: Line, *, everything: bool) -> Lanes:
     first = run.fork.base + 1
     made_of = {k.original: first + n for n, k in enumerate(links) if k.original}
     differing = [p for p in pairs if p[0] != "same"]
-    shown = differing if everything else differing[:1]
-    here, there = _entries(original, line, shown[:LANES])
-    focus, name = "", ""
+    here, there = _entries(original, line, differing[:1])
+    focus = _focus(differing, here, there) if differing else _planted(run, original)
     if not everything:
-        focus = _focus(shown, here, there) if shown else _planted(run, original)
         named = {p[1]: p for p in pairs if p[1]} | {-p[2]: p for p in pairs if not p[1]}
         chosen = _of_trace(run, original, line, focus, named, made_of)
     else:
         chosen = differing[:LANES]
     here, there = _entries(original, line, chosen)
-    if focus:
-        name = next((e.stream for e in here.values() if e.stream), focus)
+    name = _name(original, line, focus)
     rows = _rows(run, chosen, here, there, links, first)
     last = _key(chosen[-1], links, first)[0] if chosen else run.fork.base
     return Lanes(
@@ -156,6 +97,17 @@ def _focus(
 ) -> str:
     entry = here.get(pairs[0][1] or 0) or there.get(pairs[0][2] or 0)
     return entry.correlation if entry else ""
+
+
+def _name(original: Line, line: Line, focus: str) -> str:
+    """Return what a trace is called: the stream of its first event, else its correlation."""
+    if not focus:
+        return ""
+    text = f"kind:event,command correlation:{written(focus)}"
+    for each in (original, line):
+        for first in search(each, text, limit=1, ascending=True).events:
+            return first.stream or focus
+    return focus
 
 
 def _planted(run: Run, original: Line) -> str:

@@ -11,6 +11,7 @@ from apps.eventlog.envelope import Undecodable
 from apps.eventlog.places import Line
 from apps.eventlog.queries import log
 from apps.pages.queries import sandboxes as shown
+from apps.pages.queries.edited import edits_shown
 from apps.pages.views.frame import Frame, whole
 from apps.projections.queries import sources
 from apps.sandbox import edits as recipes
@@ -22,8 +23,8 @@ from apps.sandbox.queries import previews, targets
 from apps.sandbox.queries.forks import Fork
 
 OPS = (
-    ("skip", "x", "Skip"), ("change", "edit", "Edit"), ("insert", "plus", "Insert"),
-    ("move", "compare", "Reorder"), ("delay", "clock", "Delay"), ("repeat", "dup", "Repeat"),
+    ("skip", "skip", "Skip"), ("change", "edit", "Edit"), ("insert", "insert", "Insert"),
+    ("move", "reorder", "Reorder"), ("delay", "delay", "Delay"), ("repeat", "dup", "Repeat"),
 )  # fmt: skip
 LENGTH = 200_000
 
@@ -39,7 +40,7 @@ def recipe(request: HttpRequest, frame: Frame, fork: Fork) -> dict[str, Any]:
     services = sorted({service for service, _ in told.handlers} | set(fork.code))
     services = [name for name in services if name != "*"] + ["*"] * ("*" in fork.code)
     return {
-        "edits": shown.edits_shown(line, edits), "on": sum(edit.on for edit in edits), "ops": OPS,
+        "edits": edits_shown(line, edits), "on": sum(edit.on for edit in edits), "ops": OPS,
         "services": [_service(fork, name, told.sources.get(name, "")) for name in services],
         "ahead": None if ahead is None else shown.fields_shown(ahead),
         "projections": sorted(sources.projections(line)[0]),
@@ -71,8 +72,9 @@ def draft(request: HttpRequest, frame: Frame, fork: Fork) -> dict[str, Any]:
         typed = {name: request.POST.get(name, "")[:80] for name in ("position", "after", "ms")}
         text = request.POST.get("event" if op == "insert" else "data", "")[:LENGTH]
         return {"draft": {"op": op, "text": text, "entry": True, **typed}}
-    position = whole(request.GET.get("p", ""))
-    entry = log.event(log.line(frame.slug), position) if position else None
+    asked = whole(request.GET.get("p", ""))
+    entry = log.event(log.line(frame.slug), asked) if asked else None
+    position = asked or min(fork.base + 1, fork.until)  # a sandbox begins with what it is about
     text = ""
     if entry is not None and op == "change":
         try:
@@ -80,7 +82,7 @@ def draft(request: HttpRequest, frame: Frame, fork: Fork) -> dict[str, Any]:
         except Undecodable:
             text = ""
     made = {"op": op, "position": position, "text": text[:LENGTH], "entry": entry, "ms": "2000"}
-    return {"draft": made | {"after": position or fork.base if op == "insert" else ""}}
+    return {"draft": made | {"after": asked or fork.base if op == "insert" else ""}}
 
 
 def changed(request: HttpRequest, line: Line, fork: Fork) -> None:

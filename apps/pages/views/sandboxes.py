@@ -21,6 +21,9 @@ from apps.pages.nav import PAGES
 from apps.pages.queries import moments
 from apps.pages.queries import sandboxes as shown
 from apps.pages.queries.dock import dock
+from apps.pages.queries.edited import edits_shown
+from apps.pages.queries.runs import CHECKS as CHECKED
+from apps.pages.queries.runs import SAID, forks_shown, runs_shown
 from apps.pages.views.frame import Frame, is_part, of_system, refused, whole
 from apps.pages.views.recipes import changed, draft, recipe
 from apps.pages.views.touring import note_progress
@@ -34,10 +37,6 @@ from apps.sandbox.queries.forks import Fork, Run
 
 PAGE = next(page for page in PAGES if page.url == "pages:sandboxes")
 UNDERWAY = ("queued", "running")
-SAID = {
-    "queued": "Waiting for a worker", "running": "Replaying", "paused": "Paused",
-    "stopped": "Stopped", "cancelled": "Cancelled", "failed": "Failed", "finished": "Finished",
-}  # fmt: skip
 CHECKS = (
     ("twice", "Every delivery twice", "which handlers are not idempotent"),
     ("swapped", "Neighbours swapped", "what depends on the order between streams"),
@@ -63,13 +62,9 @@ def sandboxes(request: HttpRequest, frame: Frame) -> HttpResponse:
 
 def _list(request: HttpRequest, frame: Frame, error: str = "") -> HttpResponse:
     line = log.line(frame.slug)
-    rows = []
-    for fork in found.forks(line):
-        runs = found.runs(fork)
-        on = sum(1 for edit in fork.edits if edit.get("on", True))
-        rows.append({"fork": fork, "last": runs[0] if runs else None, "runs": len(runs), "on": on})
     context = {
-        "frame": frame, "params": frame.params, "page": PAGE, "title": "Sandboxes", "rows": rows,
+        "frame": frame, "params": frame.params, "page": PAGE, "title": "Sandboxes",
+        "rows": forks_shown(line),
         "error": error, "may": frame.may("debugger"), "base": max(0, frame.at.position - 1),
         "until": line.head, "posted": request.POST,
     }  # fmt: skip
@@ -169,8 +164,10 @@ def act(request: HttpRequest, frame: Frame, number: int) -> HttpResponse:
             return HttpResponseRedirect(reverse("pages:sandboxes", args=[frame.slug]))
         if what in ("duplicate", "move"):
             return HttpResponseRedirect(_address(frame, _copied(request, frame, line, fork)))
-        if what == "start":
-            forks.change(line, fork, options=fork.options | _pace(request))
+        if what in ("start", "stepwise"):
+            options = fork.options | _pace(request)
+            options |= {"speed": "step"} if what == "stepwise" else {}
+            forks.change(line, fork, options=options)
             run = forks.start(line, fork, check=request.POST.get("check", ""))
             control.ring()
         elif run is not None and what == "keep":
@@ -249,13 +246,15 @@ def results(
     request: HttpRequest, frame: Frame, fork: Fork, run: Run | None, runs: list[Run]
 ) -> dict[str, Any]:
     """Return what is shown of a run: how far it is, and what it came to."""
+    tried = {"runs": runs, "tried": runs_shown(log.line(frame.slug), runs)}
     if run is None:
-        return {"runs": runs}
+        return tried
     seconds = max(0.001, run.ran_ms / 1000)
     rate = run.done / seconds if run.ran_ms else 0
-    context: dict[str, Any] = {
-        "runs": runs, "said": SAID[run.status], "rate": round(rate), "seconds": seconds,
-        "left": (run.total - run.done) / rate if rate else None, "result": run.result,
+    context: dict[str, Any] = tried | {
+        "said": SAID[run.status], "rate": round(rate), "seconds": seconds,
+        "left": round((run.total - run.done) / rate * 1_000_000) if rate else None,
+        "check_of": CHECKED.get(run.check_of, ""), "result": run.result,
         "everything": request.GET.get("show") == "all", "so_far": so_far(run),
     }  # fmt: skip
     if run.result:
@@ -266,7 +265,7 @@ def results(
         )  # fmt: skip
         context["fields"], context["entities"] = shown.states_shown(run)
         least = (run.result or {}).get("shrunk") or {}
-        context["least"] = shown.edits_shown(original, recipes.read(least.get("edits", [])))
+        context["least"] = edits_shown(original, recipes.read(least.get("edits", [])))
         twins = (run.result or {}).get("twins", [])
         context["again"] = [t for t in twins if t["again"]]
         context["fine"] = [t for t in twins if not t["again"]]

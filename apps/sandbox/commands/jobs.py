@@ -106,7 +106,7 @@ def _work(run: Run) -> None:
                     writer.write()
                     _heed(run, pace, emission.envelope.time)
                 if prepared.stops(emission):
-                    writer.write()
+                    writer.write(reached=F("reached") + 1)
                     at = engine.head
                     _end(run, "stopped", f"{prepared.expression} holds after #{at}.")
                     return
@@ -230,13 +230,13 @@ class _Writer:
                 self._hold()
                 self._chunk([])
 
-    def write(self) -> None:
-        """Write what is held in one transaction. raises  Lost, Stopped"""
+    def write(self, **values: Any) -> None:
+        """Write what is held in one transaction, with what else is known. raises  Lost, Stopped"""
         held = self._held
         took = round((time.monotonic() - self._began) * 1000)
         with transaction.atomic():
             done = min(self.run.total, self._progress())
-            self._hold(done=done, ran_ms=F("ran_ms") + took)
+            self._hold(done=done, ran_ms=F("ran_ms") + took, **values)
             if held:
                 self._append(held)
             self._chunk(held)

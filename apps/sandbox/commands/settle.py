@@ -32,6 +32,9 @@ from apps.sandbox.queries.forks import original
 ENTITIES = 200  # whose states are compared
 CHANGES = 50  # of one entity that are kept
 PAGE = 5000
+BY = {
+    "twice": "the second deliveries", "swapped": "the swaps", "failing": "the calls that failed",
+}  # fmt: skip
 
 
 def settle(run: Run, prepared: Prepared) -> None:
@@ -140,8 +143,15 @@ def _facts(
     plain = [(s, msgspec.json.decode(states_out.encoded(c))) for s, c in states]
     return verdict.Facts(
         found.same, found.changed, found.missing, found.new, found.unexpected, gone, came,
-        _telling(missing, entries), plain, bool(prepared.engine.plan),
+        _telling(missing, entries), plain, bool(prepared.engine.plan), _by(run),
     )  # fmt: skip
+
+
+def _by(run: Run) -> str:
+    """Return what makes a run differ."""
+    edited = any(edit.get("on", True) for edit in run.edits)
+    plain = "the edits" if edited or not run.code else "the other code"
+    return BY.get(run.check_of, plain)
 
 
 def _telling(missing: list[int], entries: dict[int, Recorded]) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from django.db.models import Count, Max
+
 from apps.eventlog.places import Line
 from apps.eventlog.queries import log
 from apps.sandbox.errors import UnknownSandbox
 from apps.sandbox.models import Fork, Run
 
-__all__ = ["Fork", "Run", "fork", "fork_of", "forks", "original", "run", "runs"]
+__all__ = ["Fork", "Run", "fork", "fork_of", "forks", "last_runs", "original", "run", "runs"]
 
 LISTED = 200
 
@@ -39,6 +43,14 @@ def fork_of(line: Line) -> Fork | None:
 def runs(fork: Fork) -> list[Run]:
     """Return a sandbox's runs, the newest first, without their comparisons."""
     return list(fork.runs.order_by("-number").defer("comparison")[:LISTED])
+
+
+def last_runs(forks: Iterable[Fork]) -> dict[int, tuple[Run, int]]:
+    """Return the last run of each sandbox that has any, by its key, and how many there are."""
+    made = Run.objects.filter(fork__in=list(forks)).values_list("fork")
+    counted = {last: many for _, last, many in made.annotate(Max("pk"), Count("pk"))}
+    last = Run.objects.defer("comparison").in_bulk(list(counted))
+    return {run.fork_id: (run, counted[key]) for key, run in last.items()}
 
 
 def run(fork: Fork, number: int) -> Run:
