@@ -9,8 +9,6 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Path, Query, Router
 
 from apps.audits.queries import flows
-from apps.audits.stuck import written
-from apps.eventlog.envelope import isoformat
 from apps.eventlog.errors import QueryError
 from apps.eventlog.places import Line
 from apps.eventlog.queries import log
@@ -39,23 +37,8 @@ def stuck_flows(
     """
     line = cast(Line, request.auth)  # type: ignore[attr-defined]
     moment = _moment(line, at)
-    span = {"at": moment, "now": log.time_at(line, moment) or 0, "since": since}
-    found = [_jsonable(line, flow, span) for flow in flows.flows(line)]
-    body = msgspec.json.encode({"flows": found, "at": moment})
+    body = msgspec.json.encode(flows.jsonable(line, at=moment, since=since))
     return HttpResponse(body, "application/json", headers={"Cache-Control": "private, no-store"})
-
-
-def _jsonable(line: Line, flow: Any, span: dict[str, int]) -> dict[str, Any]:
-    seen = flows.watched(line, flow, **span)
-    return {
-        "id": flow.pk, "begins": flow.begins, "ends": flow.ends, "within": written(flow.within),
-        "by": flow.by, "stuck": seen.stuck, "looked_at": seen.looked_at,
-        "flows": [
-            {"name": s.name, "position": s.begun.position, "time": isoformat(s.begun.log_time),
-             "last": {"position": s.last, "type": s.last_type}}
-            for s in flows.stuck(line, flow, **span)
-        ],
-    }  # fmt: skip
 
 
 def _moment(line: Line, at: str) -> int:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from apps.access.actor import CONSOLE
 from apps.access.errors import NotVisible
@@ -164,4 +165,27 @@ def test_a_rule_is_there_once_and_they_are_not_many(
     flow.remove(shop.line, pays.pk, by=CONSOLE)
     with pytest.raises(NotVisible):
         flow.remove(shop.line, pays.pk, by=CONSOLE)
+    assert flows.flows(shop.line) == []
+
+
+def test_the_command_adds_lists_and_removes(shop: Log, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("flow", "add", "flowing", "A", "B", "C", within="30s")
+    number = capsys.readouterr().out.strip()
+    happen(shop, 0, "A", "a\n\u202e")
+    early = happen(shop, 1, "Other", "x")
+    happen(shop, 60, "Other", "y")
+    call_command("flow", "list", "flowing", at=str(early))
+    assert "0 stuck" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        call_command("flow", "list", "flowing")
+    told = capsys.readouterr().out
+    assert (ended.value.code, "1 stuck\tA\tthen B or C\twithin 30 s by correlation" in told) == (
+        1,
+        True,
+    )
+    assert r"a\n\u202e" in told
+    for bad in (["remove", "flowing", "99"], ["list", "nowhere"], ["add", "flowing", "A", "A"]):
+        with pytest.raises(CommandError):
+            call_command("flow", *bad, **({"within": "1s"} if bad[0] == "add" else {}))
+    call_command("flow", "remove", "flowing", number)
     assert flows.flows(shop.line) == []

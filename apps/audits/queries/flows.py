@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from apps.audits.models import Flow
+from apps.audits.stuck import written
+from apps.eventlog.envelope import isoformat
 from apps.eventlog.places import Line
 from apps.eventlog.queries import flows as log_flows
 from apps.eventlog.queries.flows import Begun
 from apps.eventlog.queries.lanes import Strings, lanes
-from apps.eventlog.queries.log import position_at
+from apps.eventlog.queries.log import position_at, time_at
 from apps.eventlog.queries.outlines import correlation_names, stream_names
 
 LOOKED_AT = 2000  # newest beginnings whose time is over
@@ -62,6 +64,25 @@ def stuck(line: Line, flow: Flow, *, at: int, now: int, since: int = 0) -> list[
         newest, lane = last[each.key]
         found.append(Stuck(each, named.get(each.key, ""), newest, known[lane].type))
     return found
+
+
+def jsonable(line: Line, *, at: int, since: int = 0) -> dict[str, Any]:
+    """Return all rules with what breaks each, as programs read them."""
+    span = {"at": at, "now": time_at(line, at) or 0, "since": since}
+    return {"at": at, "flows": [_jsonable(line, flow, span) for flow in flows(line)]}
+
+
+def _jsonable(line: Line, flow: Flow, span: dict[str, int]) -> dict[str, Any]:
+    seen = watched(line, flow, **span)
+    return {
+        "id": flow.pk, "begins": flow.begins, "ends": flow.ends, "within": written(flow.within),
+        "by": flow.by, "stuck": seen.stuck, "looked_at": seen.looked_at,
+        "flows": [
+            {"name": s.name, "position": s.begun.position, "time": isoformat(s.begun.log_time),
+             "last": {"position": s.last, "type": s.last_type}}
+            for s in stuck(line, flow, **span)
+        ],
+    }  # fmt: skip
 
 
 def _by(flow: Flow) -> log_flows.By:
