@@ -3,6 +3,9 @@
 Numbers are given out in one order and committed in another, so behind the newest row there may be
 holes that fill later. A hole is asked for until every transaction that ran when it was seen has
 ended, and a while longer: who has a number already may not be counted as running yet.
+
+A table that was made anew, or emptied with its numbers begun again, gives numbers that were read
+before: it is read from its beginning.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import Any
 import msgspec
 from psycopg import sql
 
-from apps.ingest.connector import Batch, Cursor, Lag, Line, Record, Refused
+from apps.ingest.connector import Batch, Cursor, Gap, Lag, Line, Record, Refused
 from apps.ingest.connectors.postgresql_wire import Wire, record, table_name
 
 PAUSE_S = 0.2
@@ -23,6 +26,29 @@ HOLES = 20_000
 FIRST = 1000  # keys before the first row that may be rows to come
 BYTES = 8 * 1024 * 1024
 LANE = "rows"
+SEEN = """
+    SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint,
+        to_regclass(%(table)s)::oid::bigint, pg_relation_filenode(to_regclass(%(table)s))::bigint,
+        CASE WHEN has_sequence_privilege(q, 'SELECT')
+            THEN coalesce(pg_sequence_last_value(q::regclass), 0) END
+    FROM pg_current_snapshot() s, pg_get_serial_sequence(%(table)s, %(key)s) q
+"""
+
+
+class Table(msgspec.Struct, frozen=True):
+    """What tells whether a table is the one it was."""
+
+    oid: int | None
+    file: int | None  # another after TRUNCATE, and after some ways of tidying up
+    given: int | None  # the last number its sequence gave out; None where that cannot be seen
+
+    def is_anew(self, before: Table) -> bool:
+        """Return whether numbers may be given out again since `before`."""
+        if self.oid != before.oid:
+            return True
+        if self.given is None or before.given is None:
+            return False
+        return self.file != before.file and self.given < before.given
 
 
 class Place(msgspec.Struct):
@@ -30,6 +56,12 @@ class Place(msgspec.Struct):
 
     last: int | None = None
     holes: dict[int, tuple[int, float]] = {}  # key to (first transaction after, when it was seen)
+    table: Table | None = None
+    generation: int = 0
+
+    @property
+    def epoch(self) -> str:
+        return str(self.generation) if self.generation else ""
 
 
 class Polled:
@@ -104,29 +136,31 @@ class Polled:
             (name, value.encode() if isinstance(value, str) else value, kind)
             for (name, kind), value in zip(self._columns, row[1:], strict=True)
         ]
-        return record(f"{self._schema}.{self._name}", cells, str(row[0]))
+        found = record(f"{self._schema}.{self._name}", cells, str(row[0]))
+        return msgspec.structs.replace(found, epoch=self._place.epoch)
 
     def read(self, limit: int, wait: float) -> Batch:
         if refused := self._refused():
             raise Refused(refused)
         until = time.monotonic() + wait
         while True:
-            rows = self._rows(limit)
-            if rows or self._untold:
+            gaps: list[Gap] = []
+            rows = self._rows(limit, gaps)
+            if rows or gaps or self._untold:
                 self._untold = False
                 cursor = {LANE: msgspec.json.encode(self._place).decode()}
-                return Batch([self._record(row) for row in rows], cursor=cursor)
+                return Batch([self._record(row) for row in rows], gaps=gaps, cursor=cursor)
             if (left := until - time.monotonic()) <= 0:
                 return Batch()
             time.sleep(min(left, PAUSE_S))
 
-    def _rows(self, limit: int) -> list[Any]:
+    def _rows(self, limit: int, gaps: list[Gap]) -> list[Any]:
         """Return rows that were not there before, and move the place on."""
-        place, now = self._place, time.time()
-        ((oldest, following),) = self._wire.ask(
-            "SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint "
-            "FROM pg_current_snapshot() s"
-        )
+        now = time.time()
+        names = {"table": f'"{self._schema}"."{self._name}"', "key": self._key}
+        ((oldest, following, *seen),) = self._wire.ask(SEEN, names)
+        self._recognise(Table(*seen), gaps)
+        place = self._place
         place.holes = {
             key: (xid, seen) for key, (xid, seen) in place.holes.items()
             if oldest < xid or now - seen < HOLE_S
@@ -144,6 +178,22 @@ class Polled:
         for row in found:
             place.holes.pop(row[0], None)
         return found
+
+    def _recognise(self, table: Table, gaps: list[Gap]) -> None:
+        """Begin again with a table that is not the one it was."""
+        place = self._place
+        if place.table is not None and table.is_anew(place.table):
+            self._place = place = Place(generation=place.generation + 1)
+            self._columns = self._described()
+            gaps.append(self._begun_anew())
+        place.table = table
+
+    def _begun_anew(self) -> Gap:
+        return Gap(
+            channel=f"{self._schema}.{self._name}", cause="recreated", at=time.time_ns() // 1000,
+            words="The table was made anew or emptied, and its numbers began again; what had not "
+            "been read of it is lost.",
+        )  # fmt: skip
 
     def _note_holes(self, keys: Sequence[int], following: int, now: float) -> None:
         place = self._place

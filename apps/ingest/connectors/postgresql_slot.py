@@ -18,6 +18,7 @@ from apps.ingest.connector import Batch, Cursor, Gap, Lag, Record, Refused, TapE
 from apps.ingest.connectors.postgresql_wire import Wire, record, table_name
 
 PAUSE_S = 0.2
+LOOK_S = 10  # at whether the publication still has the table
 AT_ONCE = 25_000  # changes asked for; each time the server begins to read a good way before them
 FETCHED = 500
 BYTES = 8 * 1024 * 1024
@@ -55,7 +56,7 @@ class Slot:
         problems = [x.words for x in self._wire.slots_looked_at() if x.level == "problem"]
         if problems:
             raise Refused(" ".join(problems))
-        self._publish()
+        self._publish(known=known)
         slots = self._wire.ask(
             "SELECT wal_status FROM pg_replication_slots WHERE slot_name = %s", [self._slot]
         )
@@ -68,8 +69,9 @@ class Slot:
                 "SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [self._slot]
             )
 
-    def _publish(self) -> None:
+    def _publish(self, *, known: bool) -> None:
         """Have the publication be of our table, and of no other."""
+        self._looked = time.monotonic()
         published = self._wire.ask(
             "SELECT t.schemaname, t.tablename FROM pg_publication p "
             "LEFT JOIN pg_publication_tables t USING (pubname) WHERE p.pubname = %s",
@@ -77,6 +79,8 @@ class Slot:
         )
         if published == [(self._schema, self._table)]:
             return
+        if known and published == [(None, None)]:  # a table that is dropped leaves it
+            self._gaps.append(self._begun_anew())
         change = "ALTER PUBLICATION {} SET TABLE {}"
         make = "CREATE PUBLICATION {} FOR TABLE {} WITH (publish = 'insert')"
         table = sql.Identifier(self._schema, self._table)
@@ -91,6 +95,13 @@ class Slot:
             "since are lost.",
         )  # fmt: skip
 
+    def _begun_anew(self) -> Gap:
+        return Gap(
+            channel=f"{self._schema}.{self._table}", cause="recreated", at=time.time_ns() // 1000,
+            words="The table was dropped and made anew; rows inserted before evdebug saw that are "
+            "lost.",
+        )  # fmt: skip
+
     def read(self, limit: int, wait: float) -> Batch:
         until = time.monotonic() + wait
         while True:
@@ -100,6 +111,8 @@ class Slot:
             time.sleep(min(left, PAUSE_S))
 
     def _round(self, limit: int) -> Batch:
+        if self._changes is None and time.monotonic() - self._looked > LOOK_S:
+            self._publish(known=True)
         gaps, self._gaps = self._gaps, []
         records: list[Record] = []
         size, ended = 0, False

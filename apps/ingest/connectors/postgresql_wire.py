@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -41,7 +41,9 @@ class Wire:
                 keepalives_idle=30,
             )  # fmt: skip
 
-    def ask(self, query: sql.SQL | sql.Composed | str, values: Sequence[Any] = ()) -> list[Any]:
+    def ask(
+        self, query: sql.SQL | sql.Composed | str, values: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> list[Any]:
         """Return all rows of a query.  raises  Unreachable, Refused"""
         with self.mended():
             cursor = self.connection.execute(query, values)

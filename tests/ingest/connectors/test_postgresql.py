@@ -13,7 +13,7 @@ from psycopg import sql
 
 from apps.ingest import buses
 from apps.ingest.connector import BadSettings, Connector, Cursor, Refused, Surroundings
-from apps.ingest.connectors import postgresql_wire
+from apps.ingest.connectors import postgresql_slot, postgresql_wire
 from apps.ingest.connectors.postgresql_slot import slot_name
 from tests import services
 from tests.ingest.connector_contract import ConnectorContract
@@ -120,6 +120,42 @@ class TestPolled(Outbox):
                 b'"payload":{"a": 1}}' % some.encode()
             ]
 
+    ANEW: ClassVar[dict[str, LiteralString]] = {
+        "made anew": "DROP TABLE outbox; "
+        "CREATE TABLE outbox (id bigserial PRIMARY KEY, kind text, payload bytea)",
+        "emptied": "TRUNCATE outbox RESTART IDENTITY",
+    }
+
+    @pytest.mark.parametrize("how", list(ANEW))
+    @pytest.mark.parametrize("reading", [True, False])
+    def test_a_table_that_begins_again_is_another_epoch(self, how: str, reading: bool) -> None:
+        self.publish(self.numbered(3))
+        with self.opened() as connector:
+            batch = self.batches(connector, 3)[-1]
+            self.database.do(self.ANEW[how])
+            self.publish([b"new"])
+            if reading:
+                found = self.batches(connector, 1)
+        if not reading:
+            with self.opened(batch.cursor) as connector:
+                found = self.batches(connector, 1)
+        assert [g.cause for b in found for g in b.gaps] == ["recreated"]
+        records = [r for b in found for r in b.records]
+        assert [(r.body, r.offset, r.epoch) for r in records] == [(b"new", "1", "1")]
+
+    @pytest.mark.parametrize("change", ["TRUNCATE outbox", "VACUUM FULL outbox"])
+    def test_a_table_whose_numbers_go_on_is_the_same(self, change: LiteralString) -> None:
+        self.publish(self.numbered(3))
+        with self.opened() as connector:
+            self.batches(connector, 3)
+            self.database.do(change)
+            self.publish([b"new"])
+            found = self.batches(connector, 1)
+        assert not [g for b in found for g in b.gaps]
+        assert [(r.body, r.offset, r.epoch) for b in found for r in b.records] == [
+            (b"new", "4", "")
+        ]
+
     def test_a_table_without_a_number_is_refused(self) -> None:
         self.database.do("CREATE TABLE other (id uuid PRIMARY KEY, payload text)")
         with self.opened(table="other") as connector, pytest.raises(Refused, match="mode=slot"):
@@ -218,6 +254,63 @@ class TestSlot(Outbox):
         with self.opened() as connector:
             (batch,) = self.batches(connector, 1)
         self.database.drop_slots()
+        with self.opened(batch.cursor) as connector:
+            self.publish([b"2"])
+            found = self.batches(connector, 1)
+        assert [g.cause for b in found for g in b.gaps] == ["retention"]
+        assert [r.body for b in found for r in b.records] == [b"2"]
+
+    @pytest.mark.parametrize("reading", [True, False])
+    def test_a_table_made_anew_is_a_gap(
+        self, reading: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(postgresql_slot, "LOOK_S", 0)
+        self.publish([b"1"])
+        with self.opened() as connector:
+            batch = self.batches(connector, 1)[-1]
+            self.database.do("DROP TABLE outbox")
+            self.database.do("CREATE TABLE outbox (id bigserial PRIMARY KEY, payload bytea)")
+            if reading:
+                self.gap(connector)
+                self.database.do("INSERT INTO outbox (payload) VALUES ('2')")
+                assert self.bodies(connector, 1) == [b"2"]
+                return
+        self.database.do("INSERT INTO outbox (payload) VALUES ('lost')")
+        with self.opened(batch.cursor) as connector:
+            self.gap(connector)
+            self.database.do("INSERT INTO outbox (payload) VALUES ('2')")
+            assert self.bodies(connector, 1) == [b"2"]
+
+    def gap(self, connector: Connector) -> None:
+        """Read until the gap of a table made anew is told."""
+        found: list[str] = []
+
+        def came() -> bool:
+            batch = connector.read(limit=10, wait=0.2)
+            found.extend(g.cause for g in batch.gaps)
+            connector.settle(batch)
+            return bool(found)
+
+        self.wait_for(came, "a gap")
+        assert found == ["recreated"]
+
+    def test_a_slot_that_held_back_too_much_is_a_gap(self) -> None:
+        self.publish([b"1"])
+        with self.opened() as connector:
+            (batch,) = self.batches(connector, 1)
+        self.publish([b"lost"])
+
+        def lost() -> bool:
+            """Use up a file of the log without writing it."""
+            self.database.do("SELECT pg_logical_emit_message(false, 'x', 'x'), pg_switch_wal()")
+            self.database.do("CHECKPOINT")
+            query = (
+                "SELECT 1 FROM pg_replication_slots "
+                "WHERE database = current_database() AND wal_status = 'lost'"
+            )
+            return bool(self.database.do(query))
+
+        self.wait_for(lost, "the slot to be given up by the database")
         with self.opened(batch.cursor) as connector:
             self.publish([b"2"])
             found = self.batches(connector, 1)
