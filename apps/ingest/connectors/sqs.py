@@ -3,16 +3,17 @@
 A queue of somebody else is never read: what is received from one is kept from those it is meant
 for. The cursor holds which notifications the last commit had, as the queue may give them again,
 and what our queue is subscribed to.
+
+Topics in order (.fifo) need a queue in order. It gives no more of a message group while some of it
+is not settled, so the order within each group is kept through crashes, too. A group is a lane.
 """
 
 from __future__ import annotations
 
-import base64
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from hashlib import blake2b
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -35,6 +36,7 @@ from apps.ingest.connector import (
     TapError,
     Unreachable,
 )
+from apps.ingest.connectors.sqs_records import ASKED, FIFO, name_of, record
 from apps.ingest.connectors.sqs_wire import Access, Missing, Wire
 from apps.ingest.problems import shown
 
@@ -70,7 +72,8 @@ class Sqs:
         self._topics: list[str] = settings["topics"]
         self._around = around
         self._access = _access(settings)
-        self._queue = queue_name(around.name)
+        self._in_order = self._topics[0].endswith(FIFO)
+        self._queue = queue_name(around.name, in_order=self._in_order)
         self._wire: Wire | None = None
         self._held: list[str] = []  # of the batch that is not settled
         self._forget()
@@ -84,17 +87,19 @@ class Sqs:
         self._untold = True
 
     def guarantee(self) -> Guarantee:
+        order = "Their order is not that of publishing."
+        if self._in_order:
+            order = "The order within a message group is that of publishing."
         return Guarantee(
             "exactly_once",
             "Every notification since the tap was made exactly once: SNS numbers them, so what "
             f"the queue gives twice is known. While evdebug is away its own queue keeps them for "
-            f"{KEPT_DAYS} days. Their order is not that of publishing. Who else subscribes is "
-            "seen, what they receive is not.",
+            f"{KEPT_DAYS} days. {order} Who else subscribes is seen, what they receive is not.",
         )
 
     def place(self) -> str:
         where = urlsplit(self._access.url("sns")).netloc
-        return f"{where} · {', '.join(_name(topic) for topic in self._topics)}"
+        return f"{where} · {', '.join(name_of(topic) for topic in self._topics)}"
 
     def check(self) -> Checked:
         wire = Wire(self._access, self._around)
@@ -112,7 +117,7 @@ class Sqs:
         said = wire.sns("ListSubscriptionsByTopic", TopicArn=topic)
         others = [e for e in said.get("Endpoint", []) if not e.endswith(f":{self._queue}")]
         more = " or more" if any(said.get("NextToken", [])) else ""
-        return Line("ok", f"{_name(topic)}: {len(others)}{more} others subscribe to it.")
+        return Line("ok", f"{name_of(topic)}: {len(others)}{more} others subscribe to it.")
 
     def open(self, cursor: Cursor) -> None:
         self.close()
@@ -136,13 +141,14 @@ class Sqs:
         with suppress(Missing):
             return str(wire.sqs("GetQueueUrl", QueueName=self._queue)["QueueUrl"])
         self._gaps = [
-            Gap(channel=_name(topic), cause="disconnected", at=time.time_ns() // 1000,
+            Gap(channel=name_of(topic), cause="disconnected", at=time.time_ns() // 1000,
                 words="evdebug's queue was deleted; what was published meanwhile is lost.")
             for topic in before
         ]  # fmt: skip
         attributes = {
             "VisibilityTimeout": str(HIDDEN_S), "MessageRetentionPeriod": str(KEPT_DAYS * 86_400),
         }  # fmt: skip
+        attributes |= {"FifoQueue": "true"} if self._in_order else {}
         made = wire.sqs("CreateQueue", QueueName=self._queue, Attributes=attributes)
         return str(made["QueueUrl"])
 
@@ -188,7 +194,7 @@ class Sqs:
         try:
             said = wire.sqs(
                 "ReceiveMessage", QueueUrl=self._url, MaxNumberOfMessages=room,
-                WaitTimeSeconds=1 if patience > 0 else 0, AttributeNames=["SentTimestamp"],
+                WaitTimeSeconds=1 if patience > 0 else 0, AttributeNames=ASKED,
             )  # fmt: skip
         except Missing:
             raise Unreachable("The queue evdebug reads was deleted; it is made again.") from None
@@ -257,11 +263,9 @@ def _access(settings: Mapping[str, Any]) -> Access:
                 f"setting topics holds {shown(topic)}; expected an ARN such as "
                 "arn:aws:sns:eu-west-1:123456789012:orders"
             )
-        if topic.endswith(".fifo"):
-            raise BadSettings(
-                f"setting topics holds {shown(topic)}: topics in order (.fifo) are not read yet"
-            )
         places.add((found[1], found[2]))
+    if len({topic.endswith(FIFO) for topic in settings["topics"]}) > 1:
+        raise BadSettings("setting topics holds topics in order (.fifo) and others; make two taps")
     if len(places) > 1:
         raise BadSettings("setting topics holds topics of several regions; make a tap for each")
     ((partition, region),) = places
@@ -276,56 +280,14 @@ def _access(settings: Mapping[str, Any]) -> Access:
     return Access(region, settings["key"], settings["secret"], settings["token"], endpoint, domain)
 
 
-def queue_name(tap: str) -> str:
+def queue_name(tap: str, *, in_order: bool = False) -> str:
     """Return the name of a tap's queue: unique as the tap's is, and as SQS allows it."""
+    end = FIFO if in_order else ""
     name = re.sub(r"[^A-Za-z0-9_-]", "-", f"evdebug-{tap}")
-    if name == f"evdebug-{tap}" and len(name) <= NAME_MAX:
-        return name
-    return f"{name[: NAME_MAX - 17]}-{blake2b(tap.encode(), digest_size=8).hexdigest()}"
-
-
-def record(message: Mapping[str, Any], queue: str) -> Record:
-    """Return a message of our queue as a record: the notification in it, or else itself."""
-    body: str = message["Body"]
-    try:
-        told = msgspec.json.decode(body, type=Notification)
-        attributes = tuple((name, _value(a)) for name, a in told.MessageAttributes.items())
-    except (msgspec.DecodeError, ValueError):  # sent to the queue itself, as by EventBridge
-        return Record(
-            body=body.encode(), channel=queue, offset=message["MessageId"],
-            time=int(message.get("Attributes", {}).get("SentTimestamp", 0)) * 1000 or None,
-        )  # fmt: skip
-    facts = {"subject": told.Subject} if told.Subject else {}
-    at = told.Timestamp
-    return Record(
-        body=told.Message.encode(), channel=_name(told.TopicArn), offset=told.MessageId,
-        headers=attributes, facts=facts,
-        time=None if at is None or at.tzinfo is None else int(at.timestamp() * 1000) * 1000,
-    )  # fmt: skip
-
-
-class Attribute(msgspec.Struct):
-    """One of a notification's attributes."""
-
-    Type: str
-    Value: str
-
-
-class Notification(msgspec.Struct, tag_field="Type", tag="Notification"):
-    """What SNS puts into a queue, as far as we keep it."""
-
-    MessageId: str
-    TopicArn: str
-    Message: str
-    Timestamp: datetime | None = None
-    Subject: str | None = None
-    MessageAttributes: dict[str, Attribute] = {}
-
-
-def _value(attribute: Attribute) -> bytes:
-    if attribute.Type.startswith("Binary"):
-        return base64.b64decode(attribute.Value)
-    return attribute.Value.encode()
+    if name == f"evdebug-{tap}" and len(name) <= NAME_MAX - len(end):
+        return name + end
+    mark = blake2b(tap.encode(), digest_size=8).hexdigest()
+    return f"{name[: NAME_MAX - 17 - len(end)]}-{mark}{end}"
 
 
 def _policy(queue: str, topics: Sequence[str]) -> dict[str, Any]:
@@ -347,17 +309,15 @@ def _subscribe(wire: Wire, topic: str, queue: str) -> str:
     )
     found = said.get("SubscriptionArn", [""])[0]
     if not found.startswith("arn:"):
-        raise Refused(f"{_name(topic)} does not take evdebug's queue; its owner has to confirm it.")
+        raise Refused(
+            f"{name_of(topic)} does not take evdebug's queue; its owner has to confirm it."
+        )
     return found
 
 
 def _unsubscribe(wire: Wire, subscription: str) -> None:
     with suppress(Missing):
         wire.sns("Unsubscribe", SubscriptionArn=subscription)
-
-
-def _name(topic: str) -> str:
-    return topic.rpartition(":")[2]
 
 
 def _digest(found: Record) -> bytes:

@@ -45,19 +45,24 @@ def client(service: str, address: str) -> Any:
     )  # fmt: skip
 
 
-class TestTopic(ConnectorContract):
+class Topic(ConnectorContract):
+    """A topic of a test's own."""
+
     bus = "sqs"
     remembers: ClassVar = False
     settles: ClassVar = True
     stays: ClassVar = True
     carries: ClassVar = TEXTS
+    end: ClassVar = ""
+    in_order: ClassVar[dict[str, dict[str, str]]] = {}
 
     @pytest.fixture(autouse=True)
     def _topic(self, aws: str) -> None:
         self.address = aws
         self.sns, self.sqs = client("sns", aws), client("sqs", aws)
         self.name = f"t{uuid.uuid4().hex}"
-        self.topic = self.sns.create_topic(Name=self.name)["TopicArn"]
+        made = self.sns.create_topic(Name=f"{self.name}{self.end}", **self.in_order)
+        self.topic = made["TopicArn"]
 
     def around(self, **changes: Any) -> Surroundings:
         return super().around(**({"name": self.name} | changes))
@@ -81,6 +86,13 @@ class TestTopic(ConnectorContract):
         found = self.sqs.list_queues(QueueNamePrefix=f"evdebug-{self.name}")
         return found.get("QueueUrls"), self.subscribed()
 
+    def crash(self, connector: Connector) -> None:
+        """Its connections end; what it had received stays hidden for a while."""
+        wire = connector._wire  # type: ignore[attr-defined]
+        wire.close()
+
+
+class TestTopic(Topic):
     def queue(self, name: str) -> str:
         """Subscribe a queue of another's and return its address."""
         url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
@@ -164,17 +176,58 @@ class TestTopic(ConnectorContract):
             self.make(topics=NOWHERE).open({})
         assert not self.make(topics=NOWHERE).check().ok
 
-    def crash(self, connector: Connector) -> None:
-        """Its connections end; what it had received stays hidden for a while."""
-        wire = connector._wire  # type: ignore[attr-defined]
-        wire.close()
+
+class TestTopicInOrder(Topic):
+    """Message groups, each in its order."""
+
+    end: ClassVar = ".fifo"
+    in_order: ClassVar = {"Attributes": {"FifoTopic": "true"}}
+
+    def publish(self, bodies: list[bytes]) -> None:
+        for body in bodies:
+            self.send(body.decode(), "g")
+
+    def send(self, body: str, group: str, name: str = "") -> None:
+        self.sns.publish(
+            TopicArn=self.topic, Message=body, MessageGroupId=group,
+            MessageDeduplicationId=name or uuid.uuid4().hex,
+        )  # fmt: skip
+
+    def test_a_group_is_a_lane_in_its_order(self) -> None:
+        self.attend()
+        for n in range(25):
+            self.send(str(n), f"g{n % 2}")
+        with self.opened() as connector:
+            records = [r for b in self.batches(connector, 25) for r in b.records]
+        for group in (0, 1):
+            of_it = [int(r.body or b"") for r in records if r.partition == f"g{group}"]
+            assert of_it == list(range(group, 25, 2))
+        assert {(r.channel, r.key) for r in records} == {
+            (f"{self.name}.fifo", "g0"), (f"{self.name}.fifo", "g1"),
+        }  # fmt: skip
+
+    def test_a_message_has_its_number_and_what_it_is_known_by(self) -> None:
+        self.attend()
+        for _ in range(2):
+            self.send("{}", "order-7", "paid-7")
+        with self.opened() as connector:
+            ((record,),) = [b.records for b in self.batches(connector, 1)]
+            assert not connector.read(limit=10, wait=0.2).records, "sent twice, delivered once"
+        assert record.facts["deduplication_id"] == "paid-7"
+        assert int(record.facts["sequence"]) > 0
+
+    def test_it_says_what_it_promises_of_the_order(self) -> None:
+        assert "order within a message group" in self.make().guarantee().words
+
+
+del Topic, ConnectorContract  # not tests by themselves
 
 
 @pytest.mark.parametrize(
     ("topics", "words"),
     [
         ("orders", "expected an ARN"),
-        (f"{NOWHERE}.fifo", "fifo"),
+        (f"{NOWHERE}.fifo {NOWHERE}", "two taps"),
         (f"{NOWHERE} arn:aws:sns:us-east-1:123456789012:a", "several regions"),
     ],
 )
@@ -198,6 +251,8 @@ def made(**changes: Any) -> sqs.Sqs:
 def test_its_queue_has_a_name_that_sqs_takes(tap: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9_-]{1,80}", sqs.queue_name(tap))
     assert sqs.queue_name(tap) != sqs.queue_name(f"{tap}-")
+    in_order = sqs.queue_name(tap, in_order=True)
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,75}\.fifo", in_order)
 
 
 @pytest.mark.parametrize("token", ["", "a/session+token="])
