@@ -27,6 +27,7 @@ from apps.ingest.connector import (
     TapError,
     Unreachable,
 )
+from apps.ingest.connectors import rabbitmq_queue
 from apps.ingest.connectors.rabbitmq_firehose import LANE, Firehose
 from apps.ingest.connectors.rabbitmq_management import Management
 from apps.ingest.connectors.rabbitmq_records import deaths, now, record
@@ -37,8 +38,6 @@ from apps.ingest.unsettled import Unsettled
 PORTS = {"amqp": 5672, "amqps": 5671}
 BYTES = 8 * 1024 * 1024
 PREFETCH = 2000
-EXPIRES_S = 3600  # of our queue, once nobody reads it
-QUEUE_BYTES = 256 * 1024 * 1024  # what it may hold meanwhile; more pushes out the oldest
 QUEUE = "queue"  # tag of our consumer, and lane of the cursor: what our queue is bound to
 
 COST = (
@@ -111,9 +110,9 @@ class RabbitMQ:
         return Guarantee(
             "exactly_once",
             "Every message from the first connection on exactly once, also after a crash. "
-            f"While evdebug is away its queue keeps {QUEUE_BYTES >> 20} MiB for "
-            f"{EXPIRES_S // 60} minutes; beyond that the oldest are lost. Streams are read from "
-            "any place they still hold.",
+            f"While evdebug is away its queue keeps {rabbitmq_queue.QUEUE_BYTES >> 20} MiB for "
+            f"{rabbitmq_queue.EXPIRES_S // 60} minutes; beyond that the oldest are lost, which is "
+            "told as a gap. Streams are read from any place they still hold.",
         )
 
     def place(self) -> str:
@@ -159,16 +158,8 @@ class RabbitMQ:
             )
 
     def _listen(self, wire: Wire, cursor: Cursor) -> None:
-        if not wire.exists(self._queue) and QUEUE in cursor:
+        if not rabbitmq_queue.declare(wire, self._queue) and QUEUE in cursor:
             self._gaps = [_expired(name) for name in self._exchanges]
-        wire.call(
-            "queue_declare", self._queue, durable=True, auto_delete=False,
-            arguments={
-                "x-expires": EXPIRES_S * 1000, "x-max-length-bytes": QUEUE_BYTES,
-                "x-overflow": "drop-head",  # refusing instead would hold up the publishers
-                "x-queue-mode": "lazy",
-            },
-        )  # fmt: skip
         wanted = self._bindings()
         for exchange, key in wanted:
             wire.call("queue_bind", self._queue, exchange, key)
@@ -176,13 +167,13 @@ class RabbitMQ:
             if (exchange, key) not in wanted:
                 wire.call("queue_unbind", self._queue, exchange, key)
         wire.call("basic_qos", 0, PREFETCH, False)
-        wire.consume(self._queue, QUEUE)
+        rabbitmq_queue.consume(wire, self._queue, QUEUE)
 
     def leave(self) -> None:
         """Delete our queue; it would expire only in a while."""
         wire = Wire(self._url, self._around)
         try:
-            wire.call("queue_delete", self._queue)  # of one that is not there it makes no matter
+            rabbitmq_queue.delete(wire, self._queue)
         finally:
             wire.close()
 
@@ -232,6 +223,10 @@ class RabbitMQ:
             if self._unsettled.again(found, redelivered=given.redelivered):
                 found = _stored_before(found)
             records.append(found)
+            self._tag = given.tag
+        elif given.consumer == rabbitmq_queue.LOST:
+            if not any(gap.cause == "dropped" for gap in gaps):
+                gaps.append(rabbitmq_queue.lost(given))
             self._tag = given.tag
         elif self._firehose is not None and given.consumer == Firehose.TAG:
             self._firehose.take(given, records, deliveries)

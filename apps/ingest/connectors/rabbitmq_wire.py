@@ -28,6 +28,8 @@ ANSWER_S = 30
 HEARTBEAT_S = 60
 CHUNK = 1 << 18
 FRAME_LEAST, FRAME_END = 8, 0xCE
+PEEK = "peek"  # tag of a consumer that only looks
+QUIET_S = 0.2
 DELIVER = (60, 60)
 WITH_CONTENT = {(60, 50), (60, 60), (60, 71)}
 REFUSALS = (
@@ -122,19 +124,44 @@ class Wire:
         """Return the next delivery, None when there is none for `wait` seconds."""
         until = time.monotonic() + wait
         while not self.given:
-            left = until - time.monotonic()
-            if left <= 0 and not self._connection.ahead.left:
-                left = 0.0005  # zero would ask for a frame that is half there
-            try:
-                with self._mended():
-                    self._connection.drain_events(timeout=max(left, 0.0005))
-            except TimeoutError:
-                if time.monotonic() >= until:
-                    self._tick()
-                    return None
+            if not self._heard(until):
+                self._tick()
+                return None
             if time.monotonic() >= until and not self.given and not self._connection.ahead.left:
                 return None
         return self.given.popleft()
+
+    def _heard(self, until: float) -> bool:
+        """Take what the broker says next; return False where it says nothing until then."""
+        left = max(until - time.monotonic(), 0.0005)  # zero would ask for a frame half there
+        try:
+            with self._mended():
+                self._connection.drain_events(timeout=left)
+        except TimeoutError:
+            return time.monotonic() < until
+        return True
+
+    def peek(self, stream: str, start: str, limit: int, patience: float) -> list[Given]:
+        """Return up to `limit` messages of a stream from `start` on, and acknowledge none.
+
+        It waits as long as its patience for the first, and then until none came for a moment.
+        """
+        with self._mended():
+            channel = self._connection.channel()
+            channel.basic_qos(0, limit, False)
+            arguments = {"x-stream-offset": start}
+            channel.basic_consume(stream, PEEK, callback=_unused, arguments=arguments)
+        until = latest = time.monotonic() + patience
+        count = 0
+        while time.monotonic() < until:
+            self._heard(until)
+            if (now := sum(g.consumer == PEEK for g in self.given)) > count:
+                until, count = min(time.monotonic() + QUIET_S, latest), now
+        with self._mended():
+            channel.close()
+        found = [g for g in self.given if g.consumer == PEEK]
+        self.given = deque(g for g in self.given if g.consumer != PEEK)
+        return found
 
     def _tick(self) -> None:
         if time.monotonic() - self._ticked > HEARTBEAT_S / 4:

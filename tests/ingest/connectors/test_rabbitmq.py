@@ -27,7 +27,7 @@ from apps.ingest.connector import (
     Surroundings,
     Unreachable,
 )
-from apps.ingest.connectors import rabbitmq, rabbitmq_firehose
+from apps.ingest.connectors import rabbitmq_firehose, rabbitmq_queue
 from tests import brokers
 from tests.ingest.connector_contract import ConnectorContract
 from tests.services import free_port, wait_for
@@ -76,6 +76,7 @@ class TestExchange(ConnectorContract):
         yield
         self.client.channel.exchange_delete(self.name)
         self.client.channel.queue_delete(f"evdebug.{self.name}")
+        self.client.channel.queue_delete(f"evdebug.{self.name}.lost")
         self.client.close()
 
     def around(self, **changes: Any) -> Surroundings:
@@ -179,13 +180,39 @@ class TestExchange(ConnectorContract):
         assert [r.body for b in found for r in b.records] == [b"2"]
 
     def test_a_killed_taps_queue_expires(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(rabbitmq, "EXPIRES_S", 1)
+        monkeypatch.setattr(rabbitmq_queue, "EXPIRES_S", 1)
         queue = f"queues/%2F/evdebug.{self.name}"
         connector = self.make()
         connector.open({})
         assert self.broker.api("GET", queue)
         connector._wire._connection.transport.sock.close()  # type: ignore[attr-defined]
         self.wait_for(lambda: self.broker.api("GET", queue) is None, "the queue to expire")
+
+    @pytest.mark.parametrize("how", ["the queue was full", "their own time ran out"])
+    def test_what_the_queue_had_to_let_go_of_is_a_gap(
+        self, how: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """And nobody who publishes is held up: each publication is confirmed."""
+        if how == "the queue was full":
+            monkeypatch.setattr(rabbitmq_queue, "QUEUE_BYTES", 2000)
+        self.attend()
+        for n in range(20):
+            ends = {} if how == "the queue was full" else {"expiration": "1"}
+            self.client.publish(self.name, "a", b"%d" % n + b" " * 500, **ends)
+        kept = f"queues/%2F/evdebug.{self.name}.lost"
+        self.wait_for(lambda: self.broker.api("GET", kept).get("messages") == 1, "the loss")
+        self.publish([b"last"])
+        found: list[Any] = []
+        with self.opened() as connector:
+            while not any(r.body == b"last" for b in found for r in b.records):
+                found += self.batches(connector, 1)
+            while not any(b.gaps for b in found):
+                found.append(connector.read(limit=10, wait=0.5))
+                connector.settle(found[-1])
+            assert not connector.read(limit=10, wait=0.2)
+        gaps = [g for b in found for g in b.gaps]
+        assert {(g.channel, g.cause) for g in gaps} == {(self.name, "dropped")}
+        assert ("full" in gaps[0].words) == (how == "the queue was full")
 
     def test_a_queue_deleted_under_it_is_noticed(self) -> None:
         with self.opened() as connector:
@@ -247,8 +274,6 @@ class TestExchange(ConnectorContract):
 
 class TestStreamQueue(ConnectorContract):
     bus = "rabbitmq"
-    remembers: ClassVar = True
-    begins: ClassVar = False  # where "now" is has no number before something came
 
     @pytest.fixture(autouse=True)
     def _stream(self, rabbitmq: brokers.RabbitMQ) -> Iterator[None]:
@@ -259,9 +284,9 @@ class TestStreamQueue(ConnectorContract):
         self.client.channel.queue_delete(self.name)
         self.client.close()
 
-    def declare(self) -> None:
+    def declare(self, **more: int) -> None:
         self.client.channel.queue_declare(
-            self.name, durable=True, auto_delete=False, arguments={"x-queue-type": "stream"}
+            self.name, durable=True, auto_delete=False, arguments={"x-queue-type": "stream"} | more
         )
 
     def settings(self) -> dict[str, str]:
@@ -287,6 +312,44 @@ class TestStreamQueue(ConnectorContract):
             found = self.batches(connector, 1)
         assert [g.cause for b in found for g in b.gaps] == ["recreated"]
         assert [(r.body, r.offset, r.epoch) for b in found for r in b.records] == [(b"c", "0", "1")]
+
+    def made_of_small_pieces(self, **more: int) -> None:
+        """Have the broker begin a new file, and write a note of its own into it, all the time."""
+        self.client.channel.queue_delete(self.name)
+        self.declare(**{"x-stream-max-segment-size-bytes": 5000} | more)
+
+    def test_numbers_the_broker_uses_itself_are_no_gap(self) -> None:
+        self.made_of_small_pieces()
+        with self.opened() as connector:
+            self.publish([b"x" * 500] * 40)
+            found = self.batches(connector, 40)
+        offsets = [int(r.offset) for b in found for r in b.records]
+        assert offsets[-1] - offsets[0] > 39, "there are such numbers"
+        assert not [g for b in found for g in b.gaps]
+
+    def test_what_was_removed_before_it_was_read_is_a_gap(self) -> None:
+        self.made_of_small_pieces(**{"x-max-length-bytes": 20_000})
+        self.publish([b"first"])
+        with self.opened() as connector:
+            (batch,) = self.batches(connector, 1)
+        self.publish([b"x" * 500] * 200)
+        with self.opened(batch.cursor) as connector:
+            later = self.batches(connector, 1)
+        (gap,) = [g for b in later for g in b.gaps]
+        first = later[0].records[0]
+        assert (gap.cause, gap.after) == ("retention", "0")
+        assert 100 < int(gap.upto) < int(first.offset)
+        assert (first.body, first.epoch) == (b"x" * 500, "")
+
+    def test_what_came_before_now_is_not_read_though_the_stream_was_empty(self) -> None:
+        with self.opened(start="now") as connector:
+            (empty,) = [connector.read(limit=10, wait=0)]
+        assert empty.cursor
+        self.publish([b"1"])
+        with self.opened(empty.cursor, start="now") as connector:
+            found = self.batches(connector, 1)
+        assert [(r.body, r.offset) for b in found for r in b.records] == [(b"1", "0")]
+        assert not [g for b in found for g in b.gaps]
 
 
 class TestFirehose:
