@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.brokers import Broker
 from tests.services import Missing, free_port
 
-VERSION = "4.1.0"
+VERSION = "4.2.0"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evdebug-tests"
 POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>evdebug</groupId><artifactId>tests</artifactId><version>1</version><dependencies><dependency>
@@ -69,8 +69,12 @@ class Kafka(Broker):
             "transaction.state.log.replication.factor": "1",
             "transaction.state.log.num.partitions": "1",
             "transaction.state.log.min.isr": "1",
+            "share.coordinator.state.topic.num.partitions": "1",
+            "share.coordinator.state.topic.replication.factor": "1",
+            "share.coordinator.state.topic.min.isr": "1",
             "group.initial.rebalance.delay.ms": "0",
             "log.retention.check.interval.ms": "1000",
+            "log.retention.ms": "-1",  # tests write records of long ago
             "num.partitions": "1",
         }
         text = "".join(f"{name}={value}\n" for name, value in lines.items())
@@ -80,7 +84,7 @@ class Kafka(Broker):
         cluster = urlsafe_b64encode(chosen).decode().rstrip("=")
         subprocess.run(
             [*self._java("kafka.tools.StorageTool"), "format", "--cluster-id", cluster,
-             "--config", "server.properties"],
+             "--config", "server.properties", "--feature", "share.version=1"],
             cwd=self.folder, check=True, capture_output=True,
         )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 A lane of the cursor is `topic/partition`, its place the offset to read next; `topic:NAME` holds the
 topic's id, by which a topic that was deleted and made again is told. What groups have committed is
-in `kafka_groups.py`.
+in `kafka_groups.py`, what share groups settled in `kafka_shares.py`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from apps.ingest.connectors.kafka_groups import Groups
 from apps.ingest.connectors.kafka_letters import dead_letter
 from apps.ingest.connectors.kafka_look import BUFFER_KB, looked_at, missing, partitions, pattern
 from apps.ingest.connectors.kafka_records import record
+from apps.ingest.connectors.kafka_shares import LANE, Shares
 
 TIMEOUT_S = 10
 LOOK_S = 10  # for new topics and partitions
@@ -71,6 +72,7 @@ class Kafka:
         self._topics: dict[str, tuple[str, int]] = {}  # id, generation
         self._gaps: list[Gap] = []
         self._groups: Groups | None = None
+        self._shares: Shares | None = None
         self._looked = 0.0
         self._last_time: int | None = None
 
@@ -80,7 +82,9 @@ class Kafka:
             "Every record that is committed on the broker, exactly once and in the order of its "
             "partition, with offsets kept here: no group is joined. Subscribers are seen by the "
             "offsets their groups commit: when a record was passed lies between two looks, and "
-            "that it was handled well is the group's word. Groups that commit nothing are unseen.",
+            "that it was handled well is the group's word. Groups that commit nothing are unseen. "
+            "Share groups are seen record by record, attempts and rejections included, by what the "
+            "broker writes down of them, if evdebug may read its topic __share_group_state.",
         )
 
     def place(self) -> str:
@@ -97,6 +101,8 @@ class Kafka:
             raise Refused(f"There is no topic {', '.join(sorted(absent))} on the broker.")
         self._consumer = self._talk.consumer(BUFFER_KB)
         self._groups = Groups(self._talk, self._groups_wanted, cursor)
+        from_now = not cursor and self._settings["start"] == "now"
+        self._shares = Shares(self._talk, self._groups_wanted, cursor, from_now=from_now)
         self._topics, self._places = _known(cursor)
         self._fresh = self._untold = not cursor
         self._take_on(admin, topics)
@@ -180,26 +186,29 @@ class Kafka:
         )  # fmt: skip
 
     def read(self, *, limit: int, wait: float) -> Batch:
-        if time.monotonic() - self._looked > LOOK_S:
+        assert self._shares is not None
+        if time.monotonic() - self._looked > LOOK_S or self._shares.wants_topics:
             self._look()
-        messages = self._consume(limit, wait)
-        records = [self._taken(m) for m in messages]
+        records = [self._taken(m) for m in self._genuine(self._consume(limit, wait))]
         letters = [d for r in records if r.headers and (d := dead_letter(r)) is not None]
         assert self._groups is not None
         progress = self._groups.look(self._places, self._epoch)
+        settled, shared = self._shares.look(self._topics, self._epoch)
         gaps, self._gaps = self._gaps, []
-        return self._batch(records, letters, progress, gaps)
+        return self._batch(records, [*letters, *settled], [*progress, *shared], gaps)
 
     def _batch(
-        self, records: list[Record], letters: list[Delivery], progress: Any, gaps: list[Gap]
+        self, records: list[Record], told: list[Delivery], progress: Any, gaps: list[Gap]
     ) -> Batch:
-        if not (records or letters or progress or gaps or self._untold):
+        if not (records or told or progress or gaps or self._untold):
             return Batch()
         self._untold = False
         assert self._groups is not None
+        assert self._shares is not None
         cursor = {f"{t}/{p}": str(at) for (t, p), at in self._places.items()}
         cursor |= {f"topic:{t}": f"{i} {g}" for t, (i, g) in self._topics.items()}
-        return Batch(records, letters, progress, gaps, cursor | self._groups.cursor())
+        cursor |= self._groups.cursor() | self._shares.cursor()
+        return Batch(records, told, progress, gaps, cursor)
 
     def _consume(self, limit: int, wait: float) -> list[Message]:
         try:
@@ -218,6 +227,18 @@ class Kafka:
         else:
             self._talk.well()
         return good
+
+    def _genuine(self, messages: list[Message]) -> list[Message]:
+        """Leave out what is of a topic made anew: its numbers may go on as if it were the old.
+
+        The client goes by names; but what came from a topic that has its id still is the topic's.
+        """
+        found = self._talk.identities({m.topic() for m in messages})
+        others = {name for name, identity in found.items() if identity != self._topics[name][0]}
+        if not others:
+            return messages
+        self._look()  # and read them from their beginning, with the gap told
+        return [m for m in messages if m.topic() not in others]
 
     def _trouble(self, message: Message) -> None:
         """Handle what the broker says instead of a record."""
@@ -266,6 +287,9 @@ class Kafka:
         return Lag(waiting, None if self._last_time is None else max(_now() - self._last_time, 0))
 
     def close(self) -> None:
+        if self._shares is not None:
+            self._shares.close()
+            self._shares = None
         if self._consumer is not None:
             self._consumer.close()
             self._consumer = None
@@ -278,7 +302,7 @@ def _known(cursor: Cursor) -> tuple[dict[str, tuple[str, int]], dict[tuple[str, 
         if lane.startswith("topic:"):
             identity, _, generation = place.partition(" ")
             topics[lane.removeprefix("topic:")] = (identity, int(generation))
-        elif not lane.startswith("group:"):
+        elif not lane.startswith(("group:", LANE)):
             topic, _, partition = lane.rpartition("/")
             places[topic, int(partition)] = int(place)
     return topics, places

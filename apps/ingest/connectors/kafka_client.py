@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import TimeoutError as TooLate
+from contextlib import suppress
 from typing import Any
 
 from confluent_kafka import (
@@ -149,6 +150,23 @@ class Talk:
             return {}
         asked = admin.describe_topics(TopicCollection(names), request_timeout=TIMEOUT_S)
         return {name: self._result(future) for name, future in asked.items()}
+
+    def partitions(self, admin: AdminClient, topic: str) -> list[int]:
+        """Return the partitions of one topic, none where it is not there or hidden from us."""
+        found = self._metadata(admin).topics.get(topic)
+        return [] if found is None or found.error else list(found.partitions)
+
+    def identities(self, names: Collection[str]) -> dict[str, str]:
+        """Return the ids of topics by name, without those that are not there."""
+        if not names:
+            return {}
+        assert self._admin is not None, "ask for topics first"
+        asked = self._admin.describe_topics(TopicCollection(list(names)), request_timeout=TIMEOUT_S)
+        found = {}
+        for name, future in asked.items():
+            with suppress(Refused):
+                found[name] = str(self._result(future).topic_id)
+        return found
 
     def ends(
         self, admin: AdminClient, places: Iterable[tuple[str, int]]

@@ -5,20 +5,43 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from random import Random
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import (
+    AcknowledgeType,
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaException,
+    Producer,
+    ShareConsumer,
+    TopicPartition,
+)
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
 
 from apps.ingest import buses
-from apps.ingest.connector import Connector, Refused
+from apps.ingest.connector import Connector, Cursor, Refused, Surroundings
 from tests.ingest.connector_contract import ConnectorContract
 from tests.kafka import Kafka
 from tests.services import free_port, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 QUIET = {"log_level": 0}
+OUTCOMES = {
+    AcknowledgeType.ACCEPT: "handled", AcknowledgeType.RELEASE: "failed",
+    AcknowledgeType.REJECT: "dead_lettered",
+}  # fmt: skip
+
+Truth = dict[tuple[int, int], str]
 
 
 class Cluster:
@@ -32,6 +55,23 @@ class Cluster:
     def topic(self, name: str, partitions: int = 1, **config: str) -> None:
         new = NewTopic(name, partitions, 1, config=config)
         self.admin.create_topics([new])[name].result(30)
+        wait_for(lambda: self.leads(name) == partitions, "the topic to be known")
+
+    def leads(self, name: str) -> int:
+        """Return how many partitions of a topic have a leader."""
+        found = self.admin.list_topics(timeout=30).topics.get(name)
+        return sum(p.leader >= 0 for p in found.partitions.values()) if found else 0
+
+    def topic_again(self, name: str) -> None:
+        """Make a topic of a name that was just dropped."""
+
+        def made() -> bool:
+            with suppress(KafkaException):
+                self.topic(name)
+                return True
+            return False
+
+        wait_for(made, "the old topic's end")
 
     def drop(self, name: str) -> None:
         self.admin.delete_topics([name])[name].result(30)
@@ -52,6 +92,11 @@ class Cluster:
         wait_for(taken, "the commit")  # a broker may still load what was committed before
 
     def standing(self) -> Any:
+        """Groups, their offsets, and topics.
+
+        But the broker's own: it makes the one for offsets when it is asked for a coordinator first,
+        which the client library does for each consumer, also for one that never joins a group.
+        """
         groups = sorted(g.group_id for g in self.admin.list_consumer_groups().result(30).valid)
         asked = {
             g: self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(g)])[g]
@@ -60,7 +105,7 @@ class Cluster:
         return {
             g: [(t.topic, t.partition, t.offset) for t in f.result(30).topic_partitions]
             for g, f in asked.items()
-        }, sorted(self.admin.list_topics(timeout=30).topics)
+        }, sorted(t for t in self.admin.list_topics(timeout=30).topics if not t.startswith("__"))
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +212,20 @@ class TestKafka(ConnectorContract):
             (b"new", "0", "1")
         ]
 
+    def test_a_topic_made_anew_under_it_is_read_once_and_whole(self) -> None:
+        """Its numbers go on beyond those that were read, so nothing else tells it from the old."""
+        self.publish([b"old"] * 3)
+        with self.opened() as connector:
+            self.batches(connector, 3)
+            self.cluster.drop(self.name)
+            self.cluster.topic_again(self.name)
+            self.publish(self.numbered(10))
+            found = self.batches(connector, 10)
+        assert [g.cause for b in found for g in b.gaps] == ["recreated"]
+        records = [r for b in found for r in b.records]
+        assert [r.body for r in records] == self.numbered(10)
+        assert {r.epoch for r in records} == {"1"}
+
     def test_only_what_was_committed_is_read(self) -> None:
         producer = Producer(self.cluster.config | {"transactional.id": self.name})
         producer.init_transactions(30)
@@ -261,3 +320,109 @@ class TestKafka(ConnectorContract):
         secret = {"security": "sasl_plaintext", "user": "u", "password": "canary-9"}
         connector = buses.connector("kafka", self.settings() | secret, self.around())
         assert "canary-9" not in str([line.words for line in connector.check().lines])
+
+
+class TestShareGroups:
+    """Records shared out one by one: settled, given back and rejected in every way."""
+
+    @pytest.fixture(autouse=True)
+    def _topic(self, cluster: Cluster) -> Iterator[None]:
+        self.cluster, self.name = cluster, f"s-{uuid.uuid4().hex}"
+        cluster.topic(self.name)
+        entry = ConfigEntry("share.auto.offset.reset", "earliest",
+                            incremental_operation=AlterConfigOpType.SET)  # fmt: skip
+        group = ConfigResource(ResourceType.GROUP, self.name, incremental_configs=[entry])
+        cluster.admin.incremental_alter_configs([group])[group].result(30)
+        yield
+        cluster.drop(self.name)
+
+    def opened(self, cursor: Cursor, **changes: str) -> Connector:
+        around = Surroundings(name="shares", reach=lambda host, port: [host])
+        settings = {"servers": self.cluster.broker.bootstrap, "topics": self.name} | changes
+        found = buses.connector("kafka", settings, around)
+        found.open(cursor)
+        return found
+
+    def consume(self, settle: Callable[[int, int], AcknowledgeType], until: int) -> Truth:
+        """Take what comes and settle it; return (offset, attempt) with what became of it."""
+        config = self.cluster.config | {
+            "group.id": self.name, "share.acknowledgement.mode": "explicit"
+        }  # fmt: skip
+        consumer, truth, done = ShareConsumer(config), Truth(), 0
+        consumer.subscribe([self.name])
+
+        def came() -> bool:
+            nonlocal done
+            for message in consumer.poll(0.5):
+                place = (message.offset(), message.delivery_count())
+                how = settle(*place)
+                truth[place] = OUTCOMES[how]
+                done += how != AcknowledgeType.RELEASE
+                consumer.acknowledge(message, how)
+            return done >= until
+
+        wait_for(came, f"{until} records to be settled")
+        consumer.commit_sync()
+        consumer.close()
+        return truth
+
+    def told(self, connector: Connector, count: int) -> tuple[Truth, Cursor]:
+        """Read until so many deliveries came; each may be told once."""
+        found = Truth()
+        last: Cursor = {}
+
+        def came() -> bool:
+            nonlocal last
+            batch = connector.read(limit=1000, wait=0.1)
+            last = batch.cursor or last
+            for d in batch.deliveries:
+                assert (d.subscriber, d.channel, d.evidence) == (self.name, self.name, "acked")
+                place = (int(d.offset), d.attempt)
+                assert place not in found, f"{place} is told twice"
+                found[place] = d.outcome
+            return len(found) >= count
+
+        wait_for(came, f"{count} deliveries")
+        return found, last
+
+    def test_what_it_tells_is_what_became_of_each(self) -> None:
+        dice = Random(7)
+
+        def settle(offset: int, attempt: int) -> AcknowledgeType:
+            luck = dice.random()
+            if luck < 0.85 or attempt > 2:
+                return AcknowledgeType.ACCEPT
+            return AcknowledgeType.RELEASE if luck < 0.95 else AcknowledgeType.REJECT
+
+        self.cluster.produce(self.name, *[b"%d" % n for n in range(1000)])
+        connector = self.opened({})
+        truth = self.consume(settle, 1000)
+        told, _ = self.told(connector, len(truth))
+        connector.close()
+        assert told == truth
+        assert set(truth.values()) == {"handled", "failed", "dead_lettered"}
+
+    def test_nothing_is_told_twice_or_lost_after_a_crash(self) -> None:
+        self.cluster.produce(self.name, b"0", b"1")
+        self.consume(lambda offset, attempt: AcknowledgeType.ACCEPT, 2)
+        connector = self.opened({})
+        first, cursor = self.told(connector, 2)
+        connector.close()
+        self.cluster.produce(self.name, b"2", b"3")
+        self.consume(lambda offset, attempt: AcknowledgeType.REJECT, 2)
+        connector = self.opened(cursor)
+        later, _ = self.told(connector, 2)
+        connector.close()
+        assert first == {(0, 1): "handled", (1, 1): "handled"}
+        assert later == {(2, 1): "dead_lettered", (3, 1): "dead_lettered"}
+
+    def test_a_tap_from_now_on_tells_nothing_of_before(self) -> None:
+        self.cluster.produce(self.name, b"0")
+        self.consume(lambda offset, attempt: AcknowledgeType.ACCEPT, 1)
+        connector = self.opened({}, start="now")
+        connector.read(limit=10, wait=0.2)
+        self.cluster.produce(self.name, b"1")
+        self.consume(lambda offset, attempt: AcknowledgeType.ACCEPT, 1)
+        told, _ = self.told(connector, 1)
+        connector.close()
+        assert told == {(1, 1): "handled"}
