@@ -37,6 +37,7 @@ from tests.services import die_with_parent, wait_for
 
 pytestmark = pytest.mark.slow
 COUNT = 10_000
+PARTS = 3  # workers, one after the other
 ENDS = ("handled", "failed", "dead_lettered")
 
 Book = Counter[tuple[str, str, int]]  # (event, outcome, attempt)
@@ -263,56 +264,94 @@ def test_kafkas_times_bracket_the_truth(kafka_broker: Kafka) -> None:
     assert len({p.since_at for p in passed.values()} - {None}) > 2, "several looks between commits"
 
 
+@pytest.mark.timeout(600)
 def test_celery_workers(rabbitmq: brokers.RabbitMQ, tmp_path: Path) -> None:
-    """Tasks write down what they do; some fail, some are tried again, some kill their worker."""
-    dice, book = Random(5), Book()
-    tap_url, notes = rabbitmq.url, tmp_path / "notes"
+    """Tasks write down what they do; some fail, some are tried again, some kill their process.
+
+    And whole workers are killed with tasks in hand, which the broker then gives to the next one.
+    """
+    dice, notes = Random(5), tmp_path / "notes"
+    notes.touch()
     kinds = ["ok"] * 90 + ["fail"] * 5 + ["retry"] * 4 + ["ok"]
-    with celery_worker(tap_url, notes) as app:
-        tap = Tap("celery", url=tap_url)
-        for n in range(COUNT):
-            kind = "crash" if n % 1000 == 500 else dice.choice(kinds)
-            app.send_task("shop.noted", [kind], task_id=f"{n}")
-
-        def written() -> Book:
-            lines = [line.split() for line in notes.read_text().splitlines()]
-            return Book({(task, outcome, int(attempt)): 1 for task, outcome, attempt in lines})
-
-        def ended() -> int:
-            text = notes.read_text()
-            return text.count("\n") - text.count(" failed ")
-
-        before = 0
-        while before < COUNT:  # it takes what it takes, as long as it goes on
-            wait_for(lambda: ended() > before, f"more than {before} tasks to have ended")  # noqa: B023
-            before = ended()
-        for (task, outcome, attempt), _ in written().items():
-            book[task, outcome if outcome == "handled" else "failed", attempt] += 1
-        tap.agrees(book)
-        tap.close()
+    held, sent = set[str](), 0
+    for part in range(PARTS):
+        with celery_worker(rabbitmq.url, notes, f"w{part}@exact") as (app, worker):
+            if not part:
+                tap = Tap("celery", url=rabbitmq.url)
+            for n in range(part, COUNT, PARTS):
+                kind = "crash" if n % 1000 == 500 else dice.choice(kinds)
+                app.send_task("shop.noted", [kind], task_id=f"{n}")
+                sent += 1
+            ended(notes, sent + len(held))
+            tap.agrees(noted(notes))
+            if part == PARTS - 1:
+                break
+            holding = {f"held-{part}-{n}" for n in range(6)}  # more than are worked on at once
+            for task in sorted(holding):
+                app.send_task("shop.noted", [f"hold {part}"], task_id=task)
+            wait_for(lambda: received(tap, f"w{part}@exact") >= holding, "all to be in hand")  # noqa: B023
+            os.killpg(worker.pid, signal.SIGKILL)
+            (tmp_path / f"notes.{part}").touch()  # those who come next need not wait
+            held |= holding
+    tap.close()
+    book = noted(notes)
     assert sum(1 for _, outcome, _ in book if outcome == "failed") > COUNT // 20
     assert max(attempt for _, _, attempt in book) == 3
+    ends = {(d.event_id, d.subscriber) for d in tap.deliveries if d.outcome == "handled"}
+    for task in held:
+        part = int(task.split("-")[1])
+        assert task in received(tap, f"w{part}@exact"), "given to the worker that was killed"
+        assert {who for event, who in ends if event == task} == {f"w{part + 1}@exact"}
+
+
+def noted(notes: Path) -> Book:
+    """Return what tasks wrote down."""
+    lines = [line.split() for line in notes.read_text().splitlines()]
+    book = Book()
+    for task, outcome, attempt in lines:
+        book[task, outcome if outcome == "handled" else "failed", int(attempt)] += 1
+    return book
+
+
+def ended(notes: Path, count: int) -> None:
+    """Wait until so many tasks ended; it takes what it takes, as long as it goes on."""
+
+    def so_far() -> int:
+        text = notes.read_text()
+        return text.count("\n") - text.count(" failed ")
+
+    before = so_far()
+    while before < count:
+        wait_for(lambda: so_far() > before, f"more than {before} tasks to have ended")  # noqa: B023
+        before = so_far()
+
+
+def received(tap: Tap, worker: str) -> set[str]:
+    """Return the tasks that the tap says a worker got."""
+    told = list(tap.deliveries)
+    return {d.event_id for d in told if d.outcome == "received" and d.subscriber == worker}
 
 
 @contextmanager
-def celery_worker(url: str, notes: Path) -> Iterator[Application]:
+def celery_worker(
+    url: str, notes: Path, host: str
+) -> Iterator[tuple[Application, subprocess.Popen[bytes]]]:
     """Run a worker with processes of its own, that may be killed, as most are run."""
     words = [
         sys.executable, "-m", "celery", "-A", "tests.ingest.connectors.celery_app", "worker",
         "--concurrency", "2", "--without-gossip", "--without-mingle", "--loglevel", "critical",
-        "--hostname", "w1@exact", "--queues", "exact",
+        "--hostname", host, "--queues", "exact",
     ]  # fmt: skip
-    notes.touch()
     told = {"CELERY_TEST_BROKER": url, "CELERY_TEST_NOTES": str(notes)}
     process = subprocess.Popen(
         words, env=os.environ | told, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        preexec_fn=die_with_parent,
+        preexec_fn=die_with_parent, start_new_session=True,
     )  # fmt: skip
     app = Application("shop", broker=url)
     app.conf.update(task_send_sent_event=True, task_ignore_result=True, task_default_queue="exact")
     try:
-        wait_for(lambda: bool(app.control.ping(["w1@exact"], timeout=0.5)), "the worker")
-        yield app
+        wait_for(lambda: bool(app.control.ping([host], timeout=0.5)), "the worker")
+        yield app, process
     finally:
         app.close()
         process.send_signal(signal.SIGTERM)
