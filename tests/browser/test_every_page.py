@@ -88,7 +88,7 @@ def below(page: Page) -> str:
     """Return the first address the page links to that lies below its own, "" for none."""
     path = urlsplit(page.url).path.rstrip("/")
     found: str = page.evaluate(
-        """path => [...document.querySelectorAll('#main a[href]')].map(a => new URL(a.href))
+        """path => [...document.querySelectorAll('#main a[href]')].map(a => new URL(a.getAttribute('href'), location))
             .filter(u => u.origin === location.origin && u.pathname.startsWith(path + '/'))
             .map(u => u.pathname + u.search)[0] ?? ''""",
         path,

@@ -152,3 +152,31 @@ def test_it_works(page: Page, server: Evdebug) -> None:
     assert heap_grows < HEAP_GROWS
     assert nodes_grow < NODES_GROW
     expect(rows).to_have_count(200)
+
+
+def test_the_planted_anomaly_leads_to_its_start_and_can_be_muted(
+    page: Page, server: Evdebug
+) -> None:
+    page.goto("/shop/live")
+    cards = page.locator(".attn article")
+    card = cards.filter(has_text="PaymentCaptured rate")
+    expect(card).to_be_visible(timeout=60_000)
+    link = card.get_by_role("link", name="Rewind to start")
+    start = str(link.get_attribute("data-seek"))
+    link.click()
+    expect(page.locator("html")).to_have_attribute("data-mode", "past")
+    expect(page.locator("#needle")).to_have_attribute("aria-valuenow", start)
+    page.wait_for_function(  # the newest row is that of the start, or one just before it
+        "start => { const row = Number(document.querySelector('#tail tbody tr')?.dataset.row);"
+        " return row <= start && row > start - 20; }",
+        arg=int(start), timeout=20_000,
+    )  # fmt: skip
+    expect(card).to_have_count(0)  # nobody had noticed it then
+    page.locator('#dock [data-act="live"]').click()
+    expect(card).to_be_visible()
+    card.get_by_role("button", name="Mute 1 h").click()
+    expect(card).to_have_count(0)
+    expect(page.locator(".attn")).to_contain_text("muted")
+    page.reload()
+    expect(page.locator(".attn")).to_contain_text("muted")
+    expect(card).to_have_count(0)
