@@ -9,6 +9,7 @@ from typing import Any
 from apps.eventlog.envelope import Envelope, Recorded
 from apps.sandbox.answers import Answers
 from apps.sandbox.emissions import Emission, Stopped
+from apps.sandbox.failing import Failures
 from apps.sandbox.known import States
 from apps.sandbox.outcome import Host, Outcome, Task
 from apps.sandbox.plan import Plan
@@ -38,6 +39,7 @@ class Ledger:
         self.journal = list(journal)
         self.noted: Callable[[str], object] = lambda service: None  # told of each new outcome
         self.heard: Callable[[Task, Outcome], object] = lambda task, outcome: None  # of every one
+        self.failures = Failures()
         self.gone: dict[int, bool] = {}
         self.twins: list[tuple[str, str, int, list[str]]] = []
         self.replayed = 0  # recorded entries that happened here, too

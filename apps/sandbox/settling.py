@@ -34,6 +34,9 @@ class Settling(Entries):
         entries = [self.recording.entries[p] for p in x.entries]
         recorded = entries[-1] if entries else None
         failed = outcome.outcome == "failed"
+        if failed and not (recorded is not None and recorded.failed):
+            event = self._event(x.cause)
+            self.failures.note(x.service, event.type, outcome.error, x.cause)
         word = outcome.outcome
         if failed and recorded is not None and recorded.failed:
             word = recorded.type

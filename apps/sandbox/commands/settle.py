@@ -65,6 +65,7 @@ def settle(run: Run, prepared: Prepared) -> None:
         "calls": _calls(entries.values(), sandbox), "deliveries": _deliveries(entries, links, made),
         "orphans": sum(link.orphan for link in links), "digest": _digest(sandbox),
         "rules": _rules(run, recorded, line), "self": prepared.self_check,
+        "failures": engine.failures.rows(),
         "twins": _twins(engine.twins), "moved": sum(pair.moved for pair in found.pairs),
     }  # fmt: skip
     kept = {

@@ -62,6 +62,7 @@ def comparison(run: Run) -> dict[str, Any]:
         "calls": run.result["calls"], "deliveries": run.result["deliveries"],
         "rules": run.result["rules"], "self_check": run.result["self"],
         "twice": run.result["twins"], "digest": run.result["digest"],
+        "failures": run.result.get("failures", []),
         "folds": run.result.get("folds", []), "sends": run.result.get("sends", []),
         "shrunk": run.result.get("shrunk"), "shrunk_rows": run.result.get("shrunk_rows", []),
         "verdict": run.result["verdict"],

@@ -115,7 +115,8 @@ class Command(BaseCommand):
         else:
             self.tell(found)
         broken = sum(row["broken"] for row in found["folds"])
-        same = not (found["changed"] or found["missing"] or found["new"] or broken)
+        differs = any(found[name] for name in ("changed", "missing", "new", "failures"))
+        same = not (differs or broken)
         same = same and found["shrunk"] is None
         if kept is not None:
             same = tests.expected(kept) == found["digest"]
@@ -165,6 +166,12 @@ class Command(BaseCommand):
             where = f"#{event['position']}" if row["original"] else ""
             self.stdout.write(
                 f"{SIGNS[row['verdict']]} {where:>10} {event['type']} {event['stream']}"
+            )
+        for row in found["failures"]:
+            where = f", first for #{row['position']}" if row["position"] else ""
+            self.stdout.write(
+                f"! {row['service']} fails for {row['type']}, {row['count']}×{where}:"
+                f" {row['error']}"
             )
         for row in found["shrunk_rows"]:
             if row["input"]:
