@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.pages.queries.runs import ended, runs_shown
-from apps.sandbox.models import Run
+from apps.sandbox.models import Fork, Run
 from tests.conftest import Log
 from tests.pages.test_sandboxes import control, done, made, page
 
@@ -146,3 +146,19 @@ def test_without_scripts_a_run_is_looked_at_again(trade: Log, debugger: Client) 
     assert ">Look again</a></noscript>" in page(debugger, fork)
     done(fork)
     assert "Look again" not in page(debugger, fork)
+
+
+def test_handlers_that_fail_are_told(trade: Log, debugger: Client) -> None:
+    fork = made(debugger)
+    fails = (
+        "from evdebug.sdk import subscriber\n\n"
+        "@subscriber('payments', to='OrderPlaced')\ndef charge(event, ctx):\n"
+        "    raise ValueError('<b>no</b>')\n    yield\n"
+    )
+    Fork.objects.filter(pk=fork.pk).update(code={"payments": {"source": fails}})
+    control(debugger, fork, fork.timeline, do="start")
+    run = done(fork)
+    assert (run.status, run.error) == ("finished", "")
+    text = page(debugger, fork)
+    assert "Handlers that fail" in text
+    assert "ValueError: &lt;b&gt;no&lt;/b&gt;" in text
