@@ -127,9 +127,17 @@ class Redactor:
             record,
             key=self._named("key", record.key),
             channel=self.text(record.channel),
+            partition=self.place(record.partition),
+            offset=self.place(record.offset),
             headers=tuple((self.text(n), self._header(n, v)) for n, v in record.headers),
             facts=self._value(dict(record.facts), ()),
         )
+
+    def place(self, text: str) -> str:
+        """Return a coordinate; where it holds what is redacted, one that stays different."""
+        if self.text(text) == text:
+            return text
+        return "h:" + blake2b(text.encode(), key=self._key, digest_size=8).hexdigest()
 
     def body(self, body: bytes, *, is_json: bool) -> bytes:
         """Return a body as it may be stored; the very bytes where nothing had to be taken out.

@@ -13,6 +13,7 @@ from django.db.models import F
 
 from apps.eventlog.envelope import Envelope
 from apps.ingest import observed, records
+from apps.ingest.commands import taps
 from apps.ingest.commands.placing import Places
 from apps.ingest.connector import Batch, Delivery, Record
 from apps.ingest.failpoints import reached
@@ -86,7 +87,7 @@ def _store(
         _keep(tap, rejects, form)
         noted = _observe(tap, batch, decoded, stored, form, places)
         counts.update(deliveries=noted, gaps=len(batch.gaps))
-        _move(tap, batch, counts)
+        _move(tap, batch, counts, form)
         reached("tap_before_commit")
     reached("tap_after_commit")
     return counts
@@ -113,13 +114,15 @@ def _observe(
         pairs = zip(decoded.records, stored.positions, strict=True)
         told += places.note([(record, at) for record, at in pairs if at is not None])
     if places is not None and batch.deliveries:
-        told += places.place([_clean(d, form) for d in batch.deliveries])
+        told += places.place(batch.deliveries, lambda d: _clean(d, form))
     if places is not None:
         for progress in batch.progress:
             told += places.passed(progress)
     deliveries = len(told)
     told += [observed.progress(p, tap=form.tap) for p in batch.progress]
     told += [observed.gap(g, tap=form.tap) for g in batch.gaps]
+    if form.redactor:
+        told = [_without(t, form) for t in told]
     if told:
         writing.write(tap.timeline, [Job(tap.timeline, told, lambda _: None)])
     return deliveries
@@ -128,9 +131,24 @@ def _observe(
 def _clean(delivery: Delivery, form: Form) -> Delivery:
     if not form.redactor:
         return delivery
+    text = form.redactor.text
     return msgspec.structs.replace(
-        delivery, error=form.redactor.text(delivery.error),
-        facts=form.redactor.facts(delivery.facts),
+        delivery, error=text(delivery.error), facts=form.redactor.facts(delivery.facts),
+        subscriber=text(delivery.subscriber), channel=text(delivery.channel),
+        partition=form.redactor.place(delivery.partition), event_id=text(delivery.event_id),
+        event_source=text(delivery.event_source),
+    )  # fmt: skip
+
+
+def _without(told: Envelope, form: Form) -> Envelope:
+    """Return what was observed without what is to be redacted, as its event is without it."""
+    text = form.redactor.text
+    return msgspec.structs.replace(
+        told, source=text(told.source), channel=text(told.channel),
+        partition=form.redactor.place(told.partition), offset=form.redactor.place(told.offset),
+        causation=text(told.causation),
+        causation_source=text(told.causation_source),
+        data=text((told.data or b"").decode()).encode(),
     )  # fmt: skip
 
 
@@ -152,11 +170,11 @@ def pack(record: Record, form: Form) -> bytes:
     return msgspec.msgpack.encode(msgspec.structs.replace(clean, body=None))
 
 
-def _move(tap: Tap, batch: Batch, counts: Counter[str]) -> None:
+def _move(tap: Tap, batch: Batch, counts: Counter[str], form: Form) -> None:
     """Count, and move the cursor, if the tap is still ours."""
     fields: dict[str, object] = {name: F(name) + n for name, n in counts.items() if n}
     if batch.cursor is not None:
-        fields["cursor"] = msgspec.json.encode(dict(batch.cursor)).decode()
+        fields["cursor"] = taps.kept_cursor(batch.cursor, form.redactor)
     if batch.records:
         fields["last_at"] = time.time_ns() // 1000
     held = Tap.objects.filter(pk=tap.pk, fence=tap.fence)

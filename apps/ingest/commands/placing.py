@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -84,14 +84,20 @@ class Places:
         Unplaced.objects.filter(pk__in=rows).delete()
         return found
 
-    def place(self, deliveries: Iterable[Delivery]) -> list[Envelope]:
-        """Return deliveries as events; those whose record is still to come are kept for then."""
+    def place(
+        self, deliveries: Iterable[Delivery], clean: Callable[[Delivery], Delivery]
+    ) -> list[Envelope]:
+        """Return deliveries as events; those whose record is still to come are kept for then.
+
+        clean  takes out what must not be stored; records are known by where they really were
+        """
         found, waiting = [], []
-        for d in deliveries:
+        for raw in deliveries:
+            d = clean(raw)
             if not d.offset:
                 found.append(self._event(d, None))
                 continue
-            key = (observed.lane(d.channel, d.partition, d.epoch), d.offset)
+            key = (observed.lane(raw.channel, raw.partition, raw.epoch), d.offset)
             position = self._known.get(key) or self._look_up(*key)
             if position is not None:
                 found.append(self._event(d, position))

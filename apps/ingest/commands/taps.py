@@ -22,7 +22,9 @@ from apps.ingest.decode import Limits
 from apps.ingest.models import Leaving, Span, Tap, Unplaced
 from apps.ingest.problems import shown
 from apps.ingest.records import Form
+from apps.ingest.redact import Redactor
 
+SEALED = "sealed"  # the one lane of a cursor that is not stored as it is
 LEAVE_US = 3_000_000  # until then whoever runs a tap has noticed that it is no more
 NAME = (
     "lower-case letters, digits, '-' and '_', at most 63, starting with a letter or digit"
@@ -182,7 +184,25 @@ def kept(known: Sequence[Setting], new: Mapping[str, str], tap: Tap) -> dict[str
 
 def cursor_of(tap: Tap) -> Cursor:
     """Return where a tap stands."""
-    return msgspec.json.decode(tap.cursor, type=dict[str, str])
+    cursor = msgspec.json.decode(tap.cursor, type=dict[str, str])
+    if SEALED in cursor:
+        return vault.unseal(django.SECRET_KEY, cursor[SEALED].encode())
+    return cursor
+
+
+def shown_cursor(tap: Tap) -> list[tuple[str, str]]:
+    """Return the lanes of a tap's cursor as they may be shown; none where they are sealed."""
+    cursor = msgspec.json.decode(tap.cursor, type=dict[str, str])
+    return [] if SEALED in cursor else sorted(cursor.items())
+
+
+def kept_cursor(cursor: Cursor, redactor: Redactor) -> str:
+    """Return a cursor as it is stored: sealed where names in it, as of an event, are redacted."""
+    text = msgspec.json.encode(dict(cursor)).decode()
+    if not redactor or redactor.text(text) == text:
+        return text
+    sealed = vault.seal(django.SECRET_KEY, cursor).decode()
+    return msgspec.json.encode({SEALED: sealed}).decode()
 
 
 def around(name: str) -> Surroundings:

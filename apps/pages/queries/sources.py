@@ -195,7 +195,7 @@ def detail(line: Line, name: str) -> Detail | None:
         can_rewind, arming = tapping.rewinds(tap, settings), tapping.arming(tap.bus)
     except BadSettings:
         pass
-    lanes = sorted(tapping.cursor_of(tap).items())[:SHOWN]
+    lanes = tapping.shown_cursor(tap)[:SHOWN]
     minutes = shown.get(arming.name, "") if arming else ""
     return Detail(
         _source(tap), shown, lanes, can_rewind, arming, minutes, queries.armed(tap)
