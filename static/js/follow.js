@@ -34,6 +34,9 @@ if (globalThis.document) {
   document.addEventListener("htmx:beforeRequest", (e) => {
     const scroller = e.detail.elt.querySelector?.("[data-keep-scroll]");
     const event = e.detail.requestConfig.triggeringEvent?.type;
+    // What a person is filling in is not taken from under their hands.
+    const held = document.activeElement?.closest?.("[data-hold]");
+    if (event === "playhead" && held && e.detail.elt.contains(held)) e.preventDefault();
     // A query that cannot be read keeps the results there are, whatever the playhead does.
     if (event === "playhead" && document.getElementById("q-msg")?.hidden === false) e.preventDefault();
     if (state.edge && event === "playhead" && scroller?.scrollTop > READING) e.preventDefault();
