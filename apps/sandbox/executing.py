@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from apps.eventlog.envelope import Envelope, Recorded
-from apps.sandbox.answers import Answer
+from apps.sandbox.answers import Answer, key_of
 from apps.sandbox.emissions import Emission, Stopped
 from apps.sandbox.making import task_event
 from apps.sandbox.matching import matched
@@ -158,6 +158,7 @@ class _World:
         self.engine, self.own = engine, own
         self.edited = False
         self.keys: list[Any] = []
+        self._had: set[int] = set()  # positions of answers it was given
 
     def state(self, stream: str) -> bytes:
         return self.engine.states.encoded(stream)
@@ -173,9 +174,12 @@ class _World:
             self.edited = True
             return Answer(None, failed=True)
         answer = answers.take(name, request, self.own)
-        if answer is not None and answer.position:
-            key = answers.key_at[answer.position]
+        if answer is not None:
+            # Who finds none of the recorded ones left may have lost his to one who was edited.
+            key = answers.key_at[answer.position] if answer.position else key_of(name, request)
             self.keys.append(key)
-            if answer.position not in self.own.outputs and key in self.engine._edited_keys:
+            is_own = answer.position in self.own.outputs and answer.position not in self._had
+            if not is_own and key in self.engine._edited_keys:
                 self.edited = True
+            self._had.add(answer.position)
         return answer

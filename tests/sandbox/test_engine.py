@@ -11,7 +11,9 @@ import pytest
 from apps.eventlog.envelope import Envelope, Recorded
 from apps.sandbox.edits import read
 from apps.sandbox.emissions import Emission, Stopped
+from apps.sandbox.executing import _World
 from apps.sandbox.plan import Plan
+from apps.sandbox.recording import Execution
 from evdebug.sdk import Context, Event, New, Unavailable, subscriber, subscriptions
 from tests.factories import NOON
 from tests.sandbox.history import Bench, handlers, recorded, shop_log
@@ -249,3 +251,21 @@ def test_the_shop_knows_which_of_its_handlers_are_not_idempotent() -> None:
     again = {service for service, _, _, said in bench.engine.twins if said}
     assert {"payments", "email"} <= again <= {"payments", "email", "inventory"}
     assert {s for s, *_ in bench.engine.twins} == set(handlers())
+
+
+@pytest.mark.parametrize("touched", [True, False])
+def test_who_has_to_make_do_with_an_answer_again_descends_from_who_took_the_last(
+    touched: bool,
+) -> None:
+    engine = Bench(history(5), services=BILLING, policy="lenient").engine
+    (own,) = engine.recording.executions
+    answer = engine.answers.take("bank", {"cents": 5}, None)  # the only one there is
+    assert answer is not None
+    if touched:
+        engine._edited_keys.add(engine.answers.key_at[answer.position])
+    world, other = _World(engine, own), _World(engine, Execution(own.cause, "billing", 2, NOON))
+    world.call("bank", {"cents": 5})
+    assert not world.edited  # it is what it was answered when it was recorded
+    world.call("bank", {"cents": 5})
+    other.call("bank", {"cents": 5})
+    assert world.edited == other.edited == touched
