@@ -161,7 +161,7 @@ def test_a_sandbox_is_renamed(page: Page, system: str) -> None:
     ("check", "where"),
     [
         ("Neighbours swapped", ".sb-lanes"), ("Each call failing once", ".sb-lanes"),
-        ("Every delivery twice", ".twins"), ("Today's code against history", ".sb-folds"),
+        ("Every delivery twice", "[aria-labelledby=h-twins]"), ("Today's code against history", ".sb-folds"),
     ],
 )  # fmt: skip
 def test_a_check_is_one_click(page: Page, system: str, check: str, where: str) -> None:
