@@ -143,6 +143,9 @@ VARIABLES = (
     Variable("EVDEBUG_CODE", "", "names of modules separated by commas, such as shop.reducers",
              _modules,
              "Modules with reducers, upcasters and handlers; they run in a process of their own."),
+    Variable("EVDEBUG_CODE_UNCONFINED", "0", FLAG, _flag,
+             "1 lets sandboxes run other modules and revisions where the platform cannot confine"
+             " them."),
     Variable("EVDEBUG_HOST", "127.0.0.1", "an address", _text, "Address `up` listens on."),
     Variable("EVDEBUG_PORT", "8000", "a port, 0 to 65535", _port, "Port `up` listens on."),
     Variable("EVDEBUG_ALLOWED_HOSTS", "", "host names separated by commas, not '*'", _hosts,

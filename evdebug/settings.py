@@ -208,6 +208,7 @@ CELERY_BEAT_SCHEDULE = {
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 CODE: tuple[str, ...] = ENV["EVDEBUG_CODE"]
+CODE_UNCONFINED: bool = ENV["EVDEBUG_CODE_UNCONFINED"]
 MAX_BODY: int = ENV["EVDEBUG_MAX_BODY"]
 MAX_EVENT: int = ENV["EVDEBUG_MAX_EVENT"]
 MAX_BATCH: int = ENV["EVDEBUG_MAX_BATCH"]

@@ -14,6 +14,7 @@ from django.core.management import call_command
 from apps.sandbox.commands import forks, jobs
 from apps.sandbox.errors import BadRecipe
 from apps.sandbox.models import Run
+from apps.sandbox.queries import code as codes
 from apps.sandbox.queries.comparison import comparison
 from apps.sandbox.revisions import NoRevision, Repository
 from tests.conftest import Log, needed
@@ -146,6 +147,30 @@ def test_a_run_of_a_revision(code: Code, greetings: Log) -> None:
     assert not code.ran.exists()
     again = forks.duplicate(greetings.line, fork)
     assert again.code == fork.code
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("choice", [{"git": "old"}, {"module": ""}], ids=repr)
+def test_where_the_platform_cannot_hold_code_an_administrator_decides(
+    code: Code, greetings: Log, settings: Any, choice: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Here the platform can: a wall is asked for that no platform has."""
+    monkeypatch.setattr(codes, "WALLS", (*codes.WALLS, "moat"))
+    chosen = choice if "git" in choice else {"module": code.name}
+    fork = forks.create(greetings.line, base=0, code={"greeter": chosen})
+
+    def ended() -> Run:
+        run = jobs.claim(forks.start(greetings.line, fork).pk)
+        assert run is not None
+        return jobs.work(run)
+
+    refused = ended()
+    assert refused.status == "failed"
+    assert "cannot hold other code from disk (moat)" in refused.error
+    assert "EVDEBUG_CODE_UNCONFINED=1" in refused.error
+    settings.CODE_UNCONFINED = True
+    assert ended().status == "finished"
 
 
 @pytest.mark.django_db

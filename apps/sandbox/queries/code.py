@@ -79,9 +79,9 @@ class Hosts:
 
     def _other(self, service: str, choice: Mapping[str, Any]) -> None:
         if "git" in choice:
-            host: Jailed | Interpreted = self._at_revision(str(choice["git"]))
+            host: Jailed | Interpreted = _allowed(self._at_revision(str(choice["git"])))
         elif "module" in choice:
-            host = self._child([str(choice["module"])])
+            host = _allowed(self._child([str(choice["module"])]))
         else:
             host = self._typed(str(choice["source"]))
         wanted = None if service == "*" else service
@@ -99,7 +99,7 @@ class Hosts:
         except BadCode as bad:
             why = bad.text + (f" (line {bad.line})" if bad.line else "")
         child = self._child(list(settings.CODE), source)
-        if missing := [wall for wall in WALLS if not child.held.get(wall)]:
+        if missing := _missing(child):
             raise BadRecipe(
                 f"This platform cannot hold code from the browser ({', '.join(missing)}), but for"
                 f" what the interpreter runs: {why}. Put it into a module of EVDEBUG_CODE."
@@ -207,6 +207,25 @@ def _revision(name: str) -> dict[str, str]:
         return {"git": Repository(os.getcwd()).commit(name), "name": name}
     except NoRevision as error:
         raise BadRecipe(str(error)) from error
+
+
+def _missing(child: Jailed) -> list[str]:
+    """Return the walls that do not stand around a child that was started."""
+    return [wall for wall in WALLS if not child.held.get(wall)]
+
+
+def _allowed(child: Jailed) -> Jailed:
+    """Return a child with code from disk that somebody chose for a run.  raises  BadRecipe
+
+    The modules of EVDEBUG_CODE an administrator has named; these not.
+    """
+    missing = _missing(child)
+    if missing and not settings.CODE_UNCONFINED:
+        raise BadRecipe(
+            f"This platform cannot hold other code from disk ({', '.join(missing)}). An"
+            " administrator can let it run all the same with EVDEBUG_CODE_UNCONFINED=1."
+        )
+    return child
 
 
 def runs_by(source: str) -> str:
