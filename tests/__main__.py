@@ -22,7 +22,7 @@ from typing import Any
 from tests import services
 
 OK, NO_TESTS = 0, 5
-SQL = [f"tests/{name}" for name in ("eventlog", "traces", "projections", "sandbox", "audits")]
+SQL = [f"tests/{name}" for name in ("eventlog", "traces", "projections")]
 CLOSING = re.compile(r"\d+ (passed|failed|skipped|errors?|deselected|warnings?|x?passed|xfailed)")
 COUNT = re.compile(r"(\d+) ([a-z]+)")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")

@@ -76,7 +76,8 @@ def value(page: Page, name: str) -> Any:
     return page.locator(".bl", has=key)
 
 
-@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", ["light", "dark"])
 def test_from_the_bar_to_the_event_to_the_code(
     new_context: Any, signed_in: Any, system: str, code: Path, theme: str
 ) -> None:

@@ -77,6 +77,7 @@ def test_typing_colours_and_suggests(events: Page) -> None:
     expect(events.locator("#q-sug")).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_facets_widen_and_narrow(events: Page) -> None:
     placed = events.locator(".fc", has_text="OrderPlaced")
     placed.click()
@@ -135,6 +136,7 @@ def test_the_drawer_by_mouse(events: Page) -> None:
     expect(events.locator("#drawer")).to_contain_text("Where it came from")
 
 
+@pytest.mark.slow
 def test_the_drawer_by_keys(events: Page) -> None:
     events.keyboard.press("j")
     events.keyboard.press("j")
@@ -157,6 +159,7 @@ def test_causes_are_followed(page: Page, shop: System) -> None:
     expect(drawer).to_contain_text("payments")
 
 
+@pytest.mark.slow
 def test_views_of_the_data(page: Page, shop: System) -> None:
     page.goto(f"/{shop.slug}/events?event=5")
     drawer = page.locator("#drawer")

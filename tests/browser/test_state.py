@@ -53,6 +53,7 @@ def test_the_page_opens_what_changed_last(page: Page, system: str) -> None:
     expect(page.locator(".bl code")).to_contain_text(["{", "<b>placed</b>"])
 
 
+@pytest.mark.slow
 def test_blame_names_the_event(page: Page, system: str) -> None:
     opened(page, system)
     expect(value(page, "available")).to_contain_text("\u22121")
@@ -76,6 +77,7 @@ def test_arrows_step_by_the_entitys_events(page: Page, system: str) -> None:
     page.wait_for_url(re.compile(r"at=13\b"))
 
 
+@pytest.mark.slow
 def test_the_last_move_is_drawn_though_an_answer_is_on_its_way(page: Page, system: str) -> None:
     opened(page, system)
     told = "(e) => { document.body.dataset.told = e.detail.at; }"
@@ -208,6 +210,7 @@ def test_without_script_the_page_is_complete(new_context: Any, signed_in: Any, s
     expect(value(page, "available")).to_contain_text("0")
 
 
+@pytest.mark.slow
 def test_a_broken_rule_marks_the_bar(page: Page, system: str) -> None:
     opened(page, system)
     page.locator("#watch-expr").fill("stock-SKU7.available > 1")

@@ -77,6 +77,7 @@ def test_the_typical_strokes_can_be_hidden(trace: Page) -> None:
     expect(stroke).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_arrow_keys_go_along_the_trace(trace: Page) -> None:
     places = [int(p or 0) for p in trace.locator("[data-pos-row]").evaluate_all(
         "rows => rows.map(row => row.dataset.posRow)")]  # fmt: skip
@@ -102,6 +103,7 @@ def test_a_box_of_the_graph_opens_the_drawer_with_its_evidence(trace: Page) -> N
     expect(trace.locator("#graph")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_the_sequence_shows_the_redelivery_and_what_is_missing(trace: Page) -> None:
     trace.get_by_role("tab", name="Sequence").click()
     expect(trace.locator("#sequence .sq-lab", has_text="Ordered again")).to_have_count(1)
@@ -145,6 +147,7 @@ def test_both_themes_paint_all_views(told: Evdebug, page: Page, theme: str) -> N
     assert painted not in ("none", behind)
 
 
+@pytest.mark.slow
 def test_the_playhead_hatches_what_is_later(trace: Page) -> None:
     expect(trace.locator(".w-hatch")).to_have_count(0)
     trace.locator(".w-row .pos").nth(1).click()

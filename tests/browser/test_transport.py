@@ -108,6 +108,7 @@ def test_dragging_moves_labels_at_once_and_the_page_follows(page: Page, shop: Sy
     assert len(asked) <= (time.monotonic() - began) / 0.05 + 2
 
 
+@pytest.mark.slow
 def test_a_move_while_an_answer_is_under_way_is_not_forgotten(page: Page, shop: System) -> None:
     stand(page, shop, 200)
     held: list[Route] = []
@@ -141,6 +142,7 @@ def test_a_move_before_the_timeline_is_there_is_not_forgotten(page: Page, shop: 
     assert shown(page) == 150
 
 
+@pytest.mark.slow
 def test_a_part_is_not_replaced_under_a_pressed_pointer(page: Page, shop: System) -> None:
     stand(page, shop, 200)
     page.evaluate("""() => { window.kept = 0; addEventListener('htmx:beforeSwap', (e) => {
@@ -169,6 +171,7 @@ def test_dragging_to_the_right_edge_goes_live(page: Page, shop: System) -> None:
     expect(page.locator(".live-btn")).to_have_attribute("aria-pressed", "true")
 
 
+@pytest.mark.slow
 def test_back_and_forward_move_the_playhead(page: Page, shop: System) -> None:
     stand(page, shop, 100)
     page.locator("#jump-in").fill("#200")
@@ -318,6 +321,7 @@ def test_playing_moves_at_a_multiple_of_the_recorded_pace(page: Page, shop: Syst
     assert shown(page) == still
 
 
+@pytest.mark.slow
 def test_zooming_by_buttons_keys_wheel_and_shift(page: Page, shop: System) -> None:
     stand(page, shop, 240)
 

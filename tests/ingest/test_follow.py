@@ -34,6 +34,7 @@ def test_tail_follows_what_arrives(server: Evdebug) -> None:
     assert (process.returncode, out, err) == (0, b"", b"")
 
 
+@pytest.mark.slow
 def test_export_into_import_by_a_pipe(server: Evdebug) -> None:
     first, second = server.system("first"), server.system("second")
     first.send(*[{"type": "t", "id": f"n{n}", "data": {"n": n}} for n in range(3000)])
@@ -45,6 +46,7 @@ def test_export_into_import_by_a_pipe(server: Evdebug) -> None:
     assert second.get("events/3000")[1]["data"] == {"n": 2999}
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_enough_is_no_error(server: Evdebug) -> None:
     system = server.system("enough")
     system.send(*[{"type": "t", "data": "x" * 1000} for _ in range(3000)])
@@ -58,6 +60,7 @@ def test_a_reader_that_has_enough_is_no_error(server: Evdebug) -> None:
         assert done.stderr == b""
 
 
+@pytest.mark.slow
 def test_wrong_words_end_with_2(server: Evdebug) -> None:
     server.manage("import", "nothing", "-", code=2)
     server.manage("import", "--no-such-option", code=2)
