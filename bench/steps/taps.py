@@ -136,9 +136,10 @@ def _kafka(url: str, bodies: list[bytes]) -> None:
 
 def _kafka_bare(url: str, count: int) -> Callable[[], None]:
     consumer = Consumer({"bootstrap.servers": url, "group.id": "bare", "enable.auto.commit": False})
-    consumer.assign([TopicPartition("bench", 0, 0)])
 
     def work() -> None:
+        # Not before: it would read ahead while the events are published.
+        consumer.assign([TopicPartition("bench", 0, 0)])
         left = count
         while left:
             found = [m for m in consumer.consume(1000, 1) if not m.error()]
