@@ -22,7 +22,7 @@ COLUMNS = (
 _RESERVED = frozenset(build.CLOUD) | build.ASIDE | {"data"}
 _OURS = re.compile(r"evdebug")
 # What a spreadsheet takes for the beginning of a formula, full-width signs included.
-_FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
+FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
 
 _object = msgspec.json.Decoder(dict[str, Raw]).decode
 _value = msgspec.json.Decoder(Raw).decode
@@ -131,4 +131,4 @@ def _cell(value: object) -> str:
     if value is None:
         return ""
     text = str(value)
-    return f"'{text}" if isinstance(value, str) and _FORMULA.match(text) else text
+    return f"'{text}" if isinstance(value, str) and FORMULA.match(text) else text

@@ -7,13 +7,14 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 
-_FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
+from apps.ingest.encode import FORMULA
+
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 def inert(cell: str) -> str:
     """Return a cell that a spreadsheet does not run as a formula; numbers stay numbers."""
-    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
+    return f"'{cell}" if FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
